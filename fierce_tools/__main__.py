@@ -1,0 +1,5 @@
+"""`python -m fierce_tools`."""
+
+from fierce_tools.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""Named arrays in one safetensors file, with a JSON document and a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fierce_tools.errors import DataError
+from fierce_tools.files import DOCUMENT, read_header, replacing
+
+_DTYPES = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "I16": "<i2", "U16": "<u2", "F16": "<f2",
+    "I32": "<i4", "U32": "<u4", "F32": "<f4", "F64": "<f8", "I64": "<i8", "U64": "<u8",
+}  # fmt: skip
+_CODES = {np.dtype(v): k for k, v in _DTYPES.items()}
+
+
+def content_sha256(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the names, types, shapes and bytes of `arrays`, in the order of their names (hexadecimal)."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name}\0{_CODES[array.dtype]}\0{list(array.shape)}\0".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> str:
+    """Write `arrays` to a safetensors file with `document` as its metadata; returns the content hash it adds to it."""
+    from safetensors.numpy import save_file
+
+    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    digest = content_sha256(plain)
+    metadata = {DOCUMENT: json.dumps({**document, "content_sha256": digest}, ensure_ascii=False)}
+    with replacing(path) as temporary:
+        save_file(plain, temporary, metadata=metadata)
+    return digest
+
+
+def load_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """The arrays of a safetensors file and our document where there is one; the content hash is checked.
+
+    Raises DataError for a damaged file, a type numpy lacks, or contents that are not those that were saved.
+    """
+    from safetensors.numpy import load_file
+
+    tensors, document = read_header(path)
+    for name, (dtype, _) in tensors.items():
+        if dtype not in _DTYPES:
+            raise DataError(f"{path}: tensor {name!r} is {dtype}, which numpy has not", "save it as float32")
+    try:
+        arrays = load_file(path)
+    except Exception as error:  # safetensors raises its own and plain ones alike
+        raise DataError(f"{path} is not a readable safetensors file: {error}", "copy it again") from None
+    if verify and document is not None and "content_sha256" in document:
+        digest = content_sha256(arrays)
+        if digest != document["content_sha256"]:
+            raise DataError(
+                f"{path}: its contents are not those that were saved "
+                f"(sha256 {digest[:12]}…, the header says {str(document['content_sha256'])[:12]}…)",
+                "it was changed or damaged after it was written; copy or train it again",
+            )
+    return arrays, document

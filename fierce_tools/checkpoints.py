@@ -1,0 +1,117 @@
+"""Weights, anchors and normalisation in one safetensors file, with all that is known of their making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fierce_tools import __version__, arrayfile, files, recipe
+from fierce_tools.errors import DataError, FierceError
+from fierce_tools.menu import MODELS
+from fierce_tools.models._classifier import Classifier
+
+VERSION = 1
+PREFIX = "model."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model in eval mode on a device, and what it was trained with; `mean` and `std` normalise its inputs."""
+
+    model: Classifier
+    recipe: recipe.Recipe
+    class_names: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    anchors: np.ndarray | None
+    document: Mapping[str, Any]
+
+    @property
+    def content_sha256(self) -> str:
+        """Hash of names, types, shapes and bytes of every tensor."""
+        return str(self.document["content_sha256"])
+
+
+def save(
+    path: Path,
+    model: Classifier,
+    made: recipe.Recipe,
+    *,
+    shape: tuple[int, ...],
+    class_names: tuple[str, ...],
+    mean: np.ndarray,
+    std: np.ndarray,
+    anchors: np.ndarray | None = None,
+    fingerprint: str = "",
+    epoch: int = 0,
+    metrics: Mapping[str, Any] | None = None,
+) -> str:
+    """Write a checkpoint, whole or not at all; returns its content hash."""
+    arrays = {PREFIX + name: value.detach().float().cpu().contiguous().numpy() if value.is_floating_point() else
+              value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}  # fmt: skip
+    arrays |= {"normalization.mean": mean, "normalization.std": std}
+    if anchors is not None:
+        arrays["anchors"] = anchors
+    document = {
+        "format": "checkpoint", "version": VERSION, "recipe": made.as_dict(), "input_shape": list(shape),
+        "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint, "seed": made.train["seed"],
+        "epoch": epoch, "metrics": dict(metrics or {}), "versions": versions(),
+    }  # fmt: skip
+    return arrayfile.save_arrays(path, arrays, document)
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, without its tensors. Raises DataError for a foreign or newer file."""
+    tensors, document = files.read_header(path)
+    if document is None or document.get("format") != "checkpoint":
+        kind = (
+            f"a fierce {document.get('format')} file" if document else f"of other making, with {len(tensors)} tensors"
+        )
+        raise DataError(f"{path} is no fierce checkpoint: it is {kind}", "a checkpoint is written by `fierce train`")
+    if not isinstance(document.get("version"), int) or document["version"] > VERSION:
+        raise DataError(
+            f"{path} has format version {document.get('version')}, this fierce {__version__} reads up to {VERSION}",
+            "install a newer fierce-tools",
+        )
+    return document
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """A checkpoint with its model on `device`, in eval mode; the content hash is checked.
+
+    Raises DataError for a file that is missing, truncated, foreign, newer or changed, or that its recipe does not fit.
+    """
+    document = read_document(path)
+    arrays, _ = arrayfile.load_arrays(path)
+    try:
+        made = recipe.resolve(document["recipe"])
+        shape, class_names = tuple(document["input_shape"]), tuple(document["class_names"])
+        model: Classifier = build(made, shape, len(class_names))
+        tensors = {n.removeprefix(PREFIX): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(PREFIX)}
+        model.load_state_dict(tensors)
+        mean, std = arrays["normalization.mean"], arrays["normalization.std"]
+    except (KeyError, TypeError, RuntimeError, FierceError) as error:
+        raise DataError(
+            f"{path}: its tensors and its recipe do not fit together: {str(error).splitlines()[0]}",
+            "it was changed after training, or made by another version of fierce-tools",
+        ) from None
+    return Checkpoint(model.to(device).eval(), made, class_names, mean, std, arrays.get("anchors"), document)
+
+
+def build(made: recipe.Recipe, shape: tuple[int, ...], classes: int) -> Classifier:
+    """The recipe's model with fresh weights for inputs of `shape` and that many classes. Raises UsageError."""
+    from fierce_tools.menu import split
+
+    _, argument = split(made.model["name"])
+    extra = () if argument is None else (argument,)
+    return MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made a file."""
+    return {"fierce_tools": __version__, "torch": str(torch.__version__), "numpy": np.__version__}

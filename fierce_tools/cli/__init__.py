@@ -1,0 +1,43 @@
+"""The command line: parse, call, render. Whatever goes wrong ends in one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from fierce_tools.errors import FierceError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `fierce` and exit with its code (see errors.EXIT_CODES)."""
+    from fierce_tools.cli.app import build
+
+    try:
+        build()(args=None if arguments is None else list(arguments), prog_name="fierce")
+    except FierceError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more on closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except MemoryError:
+        _fail("out of memory; try a smaller --batch-size", 1)
+    except OSError as error:
+        what = f"{error.filename or 'a file'}: {error.strerror or error}"
+        _fail(f"{what}; check the path, its permissions and the disk's free space", 1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError" and "out of memory" not in str(error).lower():
+            raise
+        _fail("out of memory on the device; try a smaller --batch-size", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"fierce: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""From Specs to a command's parameters: one translation, so that every option is declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+
+from fierce_tools.binding import KINDS, Option
+from fierce_tools.errors import UsageError
+
+Format = Annotated[
+    Literal["text", "json"],
+    typer.Option("--format", help="text for people, or one JSON document.", rich_help_panel="Output"),
+]
+RunsDir = Annotated[
+    str | None,
+    typer.Option(
+        "--runs-dir", help="Folder of runs.", show_default="FIERCE_RUNS, else ./runs", rich_help_panel="Output"
+    ),
+]
+Progress = Annotated[
+    Literal["auto", "bar", "off", "jsonl"],
+    typer.Option(
+        "--progress",
+        help="A bar on a terminal (auto), always, never, or lines of JSON on stderr.",
+        rich_help_panel="Output",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One generated parameter of a command: a Spec's option under a panel of the help."""
+
+    option: Option
+    panel: str
+
+    def build(self) -> inspect.Parameter:
+        """A keyword parameter that is None where nothing was said; conversion is the Spec's business."""
+        option = self.option
+        default = f" [default: {option.shown_default}]" if option.shown_default else ""
+        help_text = escape(sentence(option.help) + default)
+        if option.kind == "bool":
+            declared = typer.Option(
+                f"{option.flag}/--no-{option.flag[2:]}", help=help_text, show_default=False, rich_help_panel=self.panel
+            )
+            annotation: Any = Annotated[bool | None, declared]
+        else:
+            what = "|".join(option.choices) if option.choices else KINDS[option.kind].upper()
+            declared = typer.Option(
+                option.flag, help=help_text, show_default=False, metavar=what, rich_help_panel=self.panel,
+                autocompletion=completer(option.choices),
+            )  # fmt: skip
+            annotation = Annotated[str | None, declared]
+        return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def extend(function: Callable[..., None], parameters: Iterable[Parameter]) -> Callable[..., None]:
+    """`function` with further parameters in place of its `**options`."""
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = [p.build() for p in parameters]
+
+    def command(**values: Any) -> None:
+        function(**values)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in every}
+    return command
+
+
+def completer(choices: Iterable[str]) -> Callable[[str], list[str]]:
+    """Shell completion over fixed choices."""
+    known = list(choices)
+    return lambda incomplete: [c for c in known if c.startswith(incomplete)]
+
+
+def sentence(text: str) -> str:
+    """A help text with a capital and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def escape(text: str) -> str:
+    """Text whose brackets are not taken for markup."""
+    return text.replace("[", "\\[")
+
+
+def pairs(settings: list[str]) -> dict[str, str]:
+    """`--set section.option=value` as a mapping. Raises UsageError for anything else."""
+    found = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {setting!r} is no assignment", "write --set loss.lam=0.3")
+        found[key.strip()] = value.strip()
+    return found

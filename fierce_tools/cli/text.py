@@ -1,0 +1,143 @@
+"""A Report as text on stdout, and the other things commands print."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fierce_tools.cli import plot
+from fierce_tools.report import Bars, Block, Cell, Heat, Images, Lines, Points, Report, Scalars, Table
+
+SIDE_BY_SIDE = 100
+HEIGHT = 18
+
+
+def width() -> int:
+    """Columns to print in: the terminal's, else COLUMNS, else 100."""
+    return max(40, shutil.get_terminal_size((100, 30)).columns)
+
+
+def colored() -> bool:
+    """Whether stdout takes colour."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def say(message: str) -> None:
+    """Talk, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_report(report: Report) -> None:
+    """Every block of a report; consecutive charts side by side where there is room."""
+    charts: list[Lines | Points] = []
+    for block in (*report.blocks, None):
+        if isinstance(block, Lines | Points):
+            charts.append(block)
+            continue
+        if charts:
+            _print_charts(charts)
+            charts = []
+        if block is not None:
+            _print_block(block)
+    for note in report.notes:
+        print(note)
+
+
+def _print_charts(charts: Sequence[Lines | Points]) -> None:
+    columns = width()
+    if len(charts) == 2 and columns >= SIDE_BY_SIDE:
+        left = int((columns - 2) * 0.6)
+        sizes = (left, columns - 2 - left)
+        print(plot.beside([plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]))
+    else:
+        for chart in charts:
+            print(plot.draw(chart, min(columns, 110), HEIGHT, color=colored()))
+    print()
+
+
+def _print_block(block: Block) -> None:
+    if isinstance(block, Scalars):
+        rows = [(name, value, block.units.get(name, "")) for name, value in block.values.items()]
+        print_table(block.title, ("", "", ""), rows)
+    elif isinstance(block, Table):
+        print_table(block.title, block.columns, block.rows)
+    elif isinstance(block, Bars):
+        print_table(
+            block.title,
+            ("", block.unit, ""),
+            [(n, v, _bar(v, block.values)) for n, v in zip(block.labels, block.values, strict=True)],
+        )
+    elif isinstance(block, Heat):
+        print_table(
+            block.title, ("", *block.columns), [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
+        )
+    elif isinstance(block, Images):
+        print_table(block.title, ("index", ""), list(zip(block.index, block.captions, strict=True)))
+
+
+def _bar(value: float | None, values: Iterable[float | None]) -> str:
+    finite = [abs(v) for v in values if v is not None and math.isfinite(v)]
+    top = max(finite, default=0.0)
+    return "" if value is None or not math.isfinite(value) or top == 0 else "▇" * round(30 * abs(value) / top)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Columns of cells, numbers to the right; as wide as its contents, at most the terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    cells = [tuple(row) for row in rows]
+    table = RichTable(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False
+    )
+    table.show_header = any(columns)
+    for number, column in enumerate(columns):
+        numeric = any(isinstance(row[number], int | float) for row in cells)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(show(value)) for value in row))
+    plain = not colored()
+    # A pipe gets whole lines: cut cells could not be searched or pasted.
+    wide = width() if sys.stdout.isatty() or os.environ.get("COLUMNS") else 10_000
+    console = Console(
+        file=sys.stdout, width=wide, no_color=plain, highlight=False, force_terminal=not plain, legacy_windows=False
+    )
+    console.print(table)
+
+
+def show(value: Cell) -> str:
+    """A cell as text: numbers to four significant digits, nothing for what is missing."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4g}" if value != int(value) or abs(value) >= 1e6 else f"{value:g}"
+
+
+def show_age(seconds: float) -> str:
+    """A time span in its largest whole unit."""
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {name}"
+    return f"{int(seconds)} s"
+
+
+def facts(values: Mapping[str, Any]) -> None:
+    """Names and values, a line each."""
+    wide = max((len(k) for k in values), default=0)
+    for key, value in values.items():
+        print(f"{key:<{wide}}  {value}")

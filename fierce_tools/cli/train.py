@@ -1,0 +1,256 @@
+"""`fierce train`: from flags or a recipe to a run."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from fierce_tools import binding, recipe, runs
+from fierce_tools.cli import text
+from fierce_tools.cli.options import Format, Parameter, Progress, RunsDir, completer, extend, pairs
+from fierce_tools.errors import UsageError
+from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu
+from fierce_tools.recipe import MENUS, PLACES, SECTIONS, Recipe
+
+Recipes = Annotated[
+    str | None, typer.Argument(metavar="[RECIPE.toml]", help="A recipe; flags change it.", show_default=False)
+]
+
+FIGURES = (
+    ("accuracy", "accuracy", ""),
+    ("top5", "top-5 accuracy", ""),
+    ("nll", "NLL", "nats"),
+    ("ece", "ECE, 15 bins", ""),
+    ("entropy_t1", "soft-label entropy, T=1", "nats"),
+    ("entropy_t9", "soft-label entropy, T=9", "nats"),
+    ("feature_entropy", "feature entropy, common codebook", "bits"),
+    ("anchor_entropy", "feature entropy, own anchors", "bits"),
+)
+
+
+def _choice(menu: Menu, default: str) -> Any:
+    option = typer.Option(
+        f"--{'data' if menu is DATASETS else menu.noun}", metavar="NAME", show_default=default,
+        help=f"{menu.noun.capitalize()}: {', '.join(menu.names())}.", autocompletion=completer(menu.names()),
+    )  # fmt: skip
+    return Annotated[str | None, option]
+
+
+def train(
+    recipe_file: Recipes = None,
+    data: _choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
+    model: _choice(MODELS, "the dataset's") = None,  # type: ignore[valid-type]
+    loss: _choice(LOSSES, "ce") = None,  # type: ignore[valid-type]
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="Options of the loss as a paper has them: age, hyperspectral, few-shot (fierce).",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            metavar="SECTION.OPTION=VALUE",
+            help="Any option of a recipe, such as loss.lam=0.3.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the run.", show_default="made from the recipe")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="RUN", help="Go on with a stopped run; nothing else need be said.", show_default=False
+        ),
+    ] = None,
+    runs_dir: RunsDir = None,
+    progress: Progress = "auto",
+    format: Format = "text",
+    **options: Any,
+) -> None:
+    """Train a classifier; the run goes to runs/NAME.
+
+    Without anything said: a small CNN on scikit-learn's handwritten digits with cross-entropy. Ctrl-C finishes the
+    step, saves, and exits with 130; --resume then reaches the same weights as a training never stopped.
+    """
+    root = runs.folder(runs_dir)
+    given = {k: v for k, v in options.items() if v is not None}
+    chosen = {"data": data, "model": model, "loss": loss}
+    if resume is not None:
+        places = {k: given.pop(k) for k in PLACES if k in given}
+        said = [f"--{k}" for k, v in {**chosen, "name": name, "preset": preset, "set": settings, **given}.items() if v]
+        if said or recipe_file is not None:
+            raise UsageError(f"--resume goes on with the run's own recipe; leave out {', '.join(said) or recipe_file}")
+        run = runs.find(resume, root)
+        _resume(run, places, progress, format)
+        return
+    document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
+    overrides: dict[str, Any] = {f"{section}.name": value for section, value in chosen.items() if value is not None}
+    if preset is not None:
+        overrides["loss.preset"] = preset
+    overrides |= pairs(settings)
+    named = {
+        s: str(overrides.get(f"{s}.name") or (document.get(s) or {}).get("name") or _default(s, document, overrides))
+        for s in MENUS
+    }
+    overrides |= {f"{_section(key, named)}.{key}": value for key, value in given.items()}
+    made = recipe.resolve(document, overrides)
+    from fierce_tools.experiments._record import prepare
+
+    _tune_allocator()
+    prepared = prepare(made)
+    run = runs.create(root, made, name)
+    _go(prepared, run, progress, format)
+
+
+def _default(section: str, document: Any, overrides: dict[str, Any]) -> str:
+    if section == "model":
+        return recipe.default_model(
+            str(overrides.get("data.name") or (document.get("data") or {}).get("name") or "digits")
+        )
+    return recipe.DEFAULTS[section]
+
+
+def _section(option: str, named: dict[str, str]) -> str:
+    """The section an option's flag belongs to. Raises UsageError where it belongs to a choice that was not made."""
+    owners = recipe.owners(option)
+    for section, choice, _ in owners:
+        if choice is None or choice == named[section].partition(":")[0].replace("_", "-"):
+            return section
+    section, flag = owners[0][0], owners[0][2].flag
+    theirs = ", ".join(c for s, c, _ in owners if c is not None and s == section)
+    raise UsageError(
+        f"{flag} is an option of {MENUS[section].noun} {theirs}, and the {MENUS[section].noun} is {named[section]}",
+        f"add --{section} {owners[0][1]}",
+    )
+
+
+def _resume(run: runs.Run, places: dict[str, Any], progress: str, format: str) -> None:
+    if run.model_path.exists() and not run.state_path.exists():
+        raise UsageError(
+            f"run {run.name} is done, there is nothing to resume", f"ask it: fierce analyze entropy {run.path}"
+        )
+    from fierce_tools.experiments._record import prepare
+
+    _tune_allocator()
+    made = run.recipe()
+    prepared = prepare(made.with_data(**places) if places else made)
+    _go(prepared, run, progress, format)
+
+
+def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:
+    from fierce_tools.cli.progress import Shown
+    from fierce_tools.experiments._record import interrupted, options_of, record
+    from fierce_tools.training.loop import StepDone
+
+    text.say(f"{run.path}: {describe(prepared)}")
+    for warning in prepared.warnings():
+        text.say(f"warning: {warning}")
+    events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
+    result: dict[str, Any] = {}
+    with _stopping() as stopped, Shown(progress, run.name, prepared.epochs) as shown:
+        for event in events:
+            if isinstance(event, StepDone):
+                shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
+                if stopped():
+                    events.close()
+                    raise interrupted(run, event.progress.epoch)
+            elif "run" in event:
+                result = event
+            else:
+                shown.epoch(event)
+    if format == "json":
+        text.print_json(result)
+    else:
+        _print_result(result)
+
+
+def describe(prepared: Any) -> str:
+    """What is about to be trained, in one line."""
+    made: Recipe = prepared.recipe
+    parameters = sum(p.numel() for p in prepared.setup.model.parameters())
+    splits = prepared.splits
+    sizes = f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} test"
+    return (
+        f"{made.model['name']} ({parameters:,} parameters) with {made.loss['name']} on {made.data['name']} ({sizes}), "
+        f"{prepared.epochs} epochs of {made.train['batch_size']}, {made.train['optimizer']} {made.train['lr']:g}, "
+        f"{prepared.setup.device}{', bf16' if prepared.setup.bf16 else ''}"
+    )
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    rows = []
+    for key, title, unit in FIGURES:
+        values = (result.get(f"val_{key}"), result.get(f"test_{key}"))
+        if any(v is not None for v in values):
+            rows.append((title, *values, unit))
+    text.print_table("", ("", "validation", "test", ""), rows)
+    print(result["checkpoint"])
+    text.say(f"next: fierce analyze entropy {shlex.quote(result['checkpoint'])}")
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """While inside, the first Ctrl-C (or TERM) asks to stop after the step; a second one stops at once."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        text.say("\nfinishing the step and saving; once more stops at once without saving")
+
+    previous = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _tune_allocator() -> None:
+    """Keep large tensors' memory from one step to the next: glibc else maps and unmaps anything above 32 MB each time.
+
+    Done in the command's own process only, never by importing the library.
+    """
+    import ctypes
+
+    m_trim_threshold, m_mmap_threshold, gigabyte = -1, -3, 1 << 30
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    mallopt(m_mmap_threshold, gigabyte)
+    mallopt(m_trim_threshold, gigabyte)
+
+
+def parameters() -> list[Parameter]:
+    """Every option of every dataset, model and loss and of training, as flags under panels."""
+    found: dict[str, Parameter] = {}
+    for section in SECTIONS:
+        for option in recipe.spec(section).options:
+            found[option.name] = Parameter(option, "Data" if section == "data" else "Training")
+    for section, menu in MENUS.items():
+        for choice in menu.names():
+            for option in binding.read_function(menu.source(choice), choice.replace("-", "_"), choice).options:
+                owners = ", ".join(c for s, c, _ in recipe.owners(option.name) if c is not None and s == section)
+                found.setdefault(option.name, Parameter(option, f"{menu.noun.capitalize()} {owners}"))
+    return list(found.values())
+
+
+def command() -> Callable[..., None]:
+    """The command with all its flags."""
+    return extend(train, parameters())

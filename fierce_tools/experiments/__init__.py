@@ -1,0 +1,1 @@
+"""Where training and analysis meet: the one layer that sees both."""

@@ -1,0 +1,248 @@
+"""A training that is written down: metrics by epoch, snapshots, the state to go on from, the finished checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from fierce_tools import checkpoints, runs, sources
+from fierce_tools.analysis._metrics import accuracy, nll, top_label_ece
+from fierce_tools.analysis._soft import entropies
+from fierce_tools.analysis.feature_entropy import feature_entropy
+from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._splits import Splits, split
+from fierce_tools.errors import FierceError, Interrupted, UsageError
+from fierce_tools.outputs import Outputs
+from fierce_tools.recipe import Recipe
+from fierce_tools.runs import Run
+from fierce_tools.training.infer import infer
+from fierce_tools.training.loop import EpochDone, StepDone
+from fierce_tools.training.train import Setup, dataset, setup, train
+
+# A state is written when this long has passed since the last one, so that short epochs cost nothing.
+STATE_SECONDS = 10.0
+# Bits between spread and collapsed features below which an entropy estimate is warned of.
+TELLING_BITS = 0.5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training ready to be recorded; nothing is on disk yet."""
+
+    recipe: Recipe
+    data: Dataset
+    splits: Splits
+    setup: Setup
+    options: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        return int(self.options["epochs"])
+
+    def warnings(self) -> list[str]:
+        """What a person should know before this is trained."""
+        found = []
+        batch, examples = self.options["batch_size"], len(self.splits.train)
+        if batch > examples:
+            found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        return found + estimate_warnings(self.recipe, self.setup)
+
+
+def options_of(recipe: Recipe, function: Any) -> dict[str, Any]:
+    """Those options of the recipe's train and data sections that a function takes."""
+    import inspect
+
+    taken = {n for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Load the data and build the model; whatever cannot work is said here. Raises FierceError."""
+    check_saving(recipe)
+    data = dataset(recipe)
+    splits = split(data, **options_of(recipe, split))
+    if recipe.train["save_best"]:
+        splits.get("val")
+    return Prepared(recipe, data, splits, setup(recipe, splits, **options_of(recipe, setup)), options_of(recipe, train))
+
+
+def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
+    """A warning where FIERCE's estimate, as it is set, hardly tells collapsed features from spread ones."""
+    if recipe.loss["name"] != "fierce" or setup.anchors is None:
+        return []
+    from fierce_tools.losses.fierce import separation
+
+    how = {k: recipe.loss[k] for k in ("similarity", "assignment", "tau", "similarity_scale")}
+    collapsed, spread = separation(setup.anchors, **how, classes=len(setup.model.head.bias))
+    if spread - collapsed >= TELLING_BITS:
+        return []
+    return [
+        f"this estimate gives {collapsed:.2f} bits to collapsed features and {spread:.2f} to spread ones: it rewards "
+        "next to nothing; try a smaller --tau with --assignment soft, or a larger --similarity-scale"
+    ]
+
+
+def check_saving(recipe: Recipe) -> None:
+    """Raises UsageError for snapshots that can never be."""
+    late = [e for e in recipe.train["save_at"] if not 1 <= e <= recipe.train["epochs"]]
+    if late:
+        raise UsageError(f"--save-at {late[0]} is outside the {recipe.train['epochs']} epochs of this training")
+    if recipe.train["save_every"] is not None and recipe.train["save_every"] < 1:
+        raise UsageError(f"--save-every is {recipe.train['save_every']}, expected 1 or more")
+
+
+def record(
+    prepared: Prepared,
+    run: Run,
+    command: list[str],
+    *,
+    save_at: Annotated[tuple[int, ...], "epochs whose weights are kept, such as 1,2,5,10 or 5:50:5"] = (),
+    save_every: Annotated[int | None, "keep the weights every so many epochs"] = None,
+    save_best: Annotated[bool, "keep the weights of the best validation accuracy, as epochs/best.safetensors"] = False,
+) -> Generator[StepDone | dict[str, Any], None, None]:
+    """Train into a run folder; yields each StepDone, after each epoch the row it wrote to metrics.jsonl, and last what
+    `finish` gives.
+
+    A run that has a saved state goes on from it. Closing the iterator saves the state and marks the run as stopped;
+    an error marks it as failed. Raises UsageError where another process trains this run.
+    """
+    with run.lock():
+        state_path = run.state_path if run.state_path.exists() else None
+        training = train(prepared.setup, state_path, **prepared.options)
+        run.keep_metrics(training.progress.epoch)
+        best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
+        run.update(**runs.started(command, str(prepared.setup.device), checkpoints.versions()))
+        fingerprint = prepared.data.fingerprint()
+        saved = time.monotonic()
+        try:
+            for event in training.events:
+                if isinstance(event, StepDone):
+                    yield event
+                    continue
+                row = measure(event, prepared)
+                run.append(row)
+                names = _snapshots(event.epoch, save_at, save_every)
+                if save_best and row["val_accuracy"] > best:
+                    best = row["val_accuracy"]
+                    names.append("best")
+                for name in names:
+                    _checkpoint(run.epochs_path / f"{name}.safetensors", prepared, event.epoch, fingerprint, row)
+                if time.monotonic() - saved > STATE_SECONDS:
+                    training.save_state(run.state_path)
+                    saved = time.monotonic()
+                yield row
+            result = finish(prepared, run, fingerprint)
+        except GeneratorExit:
+            training.save_state(run.state_path)
+            run.update(state="stopped", finished=runs.now())
+            raise
+        except KeyboardInterrupt:  # in the midst of a step: only the last saved state is sound
+            run.update(state="stopped", finished=runs.now())
+            raise
+        except BaseException as error:
+            reason = str(error) if isinstance(error, FierceError) else f"{type(error).__name__}: {error}"
+            with contextlib.suppress(OSError):
+                run.update(state="failed", error=reason, finished=runs.now())
+            raise
+    yield result
+
+
+def _snapshots(epoch: int, save_at: tuple[int, ...], save_every: int | None) -> list[str]:
+    return [f"{epoch:04d}"] if epoch in save_at or (save_every and epoch % save_every == 0) else []
+
+
+def measure(event: EpochDone, prepared: Prepared) -> dict[str, Any]:
+    """The row of metrics.jsonl for an epoch: entropies in nats, the feature entropy in bits, the rest plain."""
+    row: dict[str, Any] = {
+        "epoch": event.epoch,
+        "step": event.epoch * event.steps,
+        **{f"train_{name}": value for name, value in event.train.items()},
+        "val_loss": event.val_loss,
+        **on_validation(event, prepared.setup),
+        "learning_rate": event.learning_rate,
+        "images_per_second": event.images_per_second,
+        "seconds": event.seconds,
+    }
+    return row
+
+
+def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
+    """Accuracy, top-5 accuracy where C > 10, NLL, ECE, entropy at T 1 and 9, and feature entropy of validation."""
+    names = ("accuracy", "nll", "ece", "entropy_t1", "entropy_t9", "feature_entropy")
+    if event.val is None or event.val_features is None:
+        return {f"val_{name}": None for name in names}
+    logits, labels = event.val.logits, event.val.labels
+    assert labels is not None
+    if not np.isfinite(logits).all():
+        return {f"val_{name}": None for name in names}
+    figures = figures_of(event.val)
+    anchors = None if setup.anchors is None else setup.anchors.cpu().numpy()
+    spread = feature_entropy(event.val_features, event.train_features, anchors)
+    own = {} if spread.own_anchor_bits is None else {"val_anchor_entropy": spread.own_anchor_bits}
+    return {f"val_{k}": v for k, v in figures.items()} | {"val_feature_entropy": spread.bits} | own
+
+
+def figures_of(outputs: Outputs) -> dict[str, float]:
+    """Accuracy (top-5 too where C > 10), NLL and mean soft-label entropies in nats, ECE as a fraction."""
+    logits, labels = outputs.logits, outputs.get("labels")
+    soft = entropies(logits, (1.0, 9.0)).mean(axis=1, dtype=np.float64)
+    top5 = {"top5": accuracy(logits, labels, top=5)} if logits.shape[1] > 10 else {}
+    return {
+        "accuracy": accuracy(logits, labels), **top5, "nll": nll(logits, labels), "ece": top_label_ece(logits, labels),
+        "entropy_t1": float(soft[0]), "entropy_t9": float(soft[1]),
+    }  # fmt: skip
+
+
+def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
+    """Write the checkpoint and the outputs on validation and test; the last thing a recorded training yields."""
+    rows = run.metrics()
+    last = rows[-1] if rows else {}
+    names = ("val", "test") if len(prepared.splits.val) else ("test",)
+    made = {name: _outputs(prepared, name) for name in names}
+    test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
+    _checkpoint(run.model_path, prepared, prepared.epochs, fingerprint, {**last, **test})
+    (source,) = sources.locate(str(run.model_path), run.path.parent)
+    for name, outputs in made.items():
+        sources.keep(source, name, outputs)
+    run.update(state="done", error=None, finished=runs.now(), test=test)
+    run.state_path.unlink(missing_ok=True)
+    return {"run": str(run.path), "checkpoint": str(run.model_path), **last, **test}
+
+
+def _outputs(prepared: Prepared, split: str) -> Outputs:
+    setup, splits = prepared.setup, prepared.splits
+    anchors = _anchors(prepared)
+    return infer(setup.model, splits.get(split), setup.normalization, splits.class_names, anchors=anchors)
+
+
+def _anchors(prepared: Prepared) -> np.ndarray | None:
+    return None if prepared.setup.anchors is None else prepared.setup.anchors.cpu().numpy()
+
+
+def _checkpoint(path: Path, prepared: Prepared, epoch: int, fingerprint: str, metrics: dict[str, Any]) -> None:
+    checkpoints.save(
+        path,
+        prepared.setup.model,
+        prepared.recipe,
+        shape=prepared.data.shape,
+        class_names=prepared.data.class_names,
+        mean=prepared.setup.normalization.mean,
+        std=prepared.setup.normalization.std,
+        anchors=_anchors(prepared),
+        fingerprint=fingerprint,
+        epoch=epoch,
+        metrics=metrics,
+    )
+
+
+def interrupted(run: Run, epoch: int) -> Interrupted:
+    """The message for a training that was stopped and saved."""
+    return Interrupted(
+        f"stopped after {epoch} whole epochs; everything is saved", f"go on with `fierce train --resume {run.path}`"
+    )

@@ -1,0 +1,35 @@
+"""A small convolutional net for small images."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Annotated
+
+from torch import nn
+
+from fierce_tools.models._classifier import Classifier, needs_images, output_size
+
+
+def cnn(
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    width: Annotated[int, "channels of the first convolution; the second has twice as many"] = 32,
+    feature_dim: Annotated[int, "width of the dense layer before the head, the features"] = 64,
+) -> Classifier:
+    """Two 3×3 convolutions with ReLU, the second of stride 2, then a dense layer of features with ReLU.
+
+    The default for digits; 85,066 parameters there. Raises UsageError where the data are no images.
+    """
+    height, wide, channels = needs_images("cnn", shape)
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv1=nn.Conv2d(channels, width, 3, padding=1),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        relu2=nn.ReLU(),
+        flatten=nn.Flatten(),
+    )
+    flat = output_size(nn.Sequential(layers), height, wide, channels)
+    layers["dense"] = nn.Linear(flat, feature_dim)
+    layers["relu3"] = nn.ReLU()
+    return Classifier(nn.Sequential(layers), feature_dim, classes)

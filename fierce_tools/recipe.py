@@ -1,0 +1,135 @@
+"""A training as one frozen value: which data, model and loss, with every option; TOML in and out."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fierce_tools import binding
+from fierce_tools.binding import Option, Spec
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu, literal, unknown
+
+MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
+# Options that go with a section whatever is chosen in it: where their function stands.
+_COMMON = {
+    "data": [("data/_splits.py", "split")],
+    "train": [("training/train.py", "train"), ("experiments/_record.py", "record")],
+}
+SECTIONS = ("data", "model", "loss", "train")
+DEFAULTS = {"data": "digits", "loss": "ce"}
+# Where things lie on one machine: of no weight for what a training computes.
+PLACES = ("data_root", "download")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Four sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`."""
+
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    loss: Mapping[str, Any]
+    train: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain nested dictionaries; what is none is left out, as TOML has no word for it."""
+        return {s: {k: _plain(v) for k, v in getattr(self, s).items() if v is not None} for s in SECTIONS}
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text, every option spelled out."""
+        import tomli_w
+
+        return tomli_w.dumps(self.as_dict())
+
+    def options(self, section: str) -> dict[str, Any]:
+        """The options of the section's choice alone, as its function takes them."""
+        names = {o.name for o in binding.read(MENUS[section], getattr(self, section)["name"]).options}
+        return {k: v for k, v in getattr(self, section).items() if k in names}
+
+    def with_data(self, **changes: Any) -> Recipe:
+        """The same recipe with other values in its data section."""
+        return replace(self, data={**self.data, **changes})
+
+
+def spec(section: str, name: str | None = None) -> Spec:
+    """What a section takes: the choice's own options, then the section's common ones. Raises UsageError."""
+    own = binding.read(MENUS[section], name) if name is not None and section in MENUS else None
+    common = [option for s in _common(section) for option in s.options]
+    if own is None:
+        return Spec(section, "", "", options=tuple(common))
+    return replace(own, options=(*own.options, *common))
+
+
+@cache
+def _common(section: str) -> tuple[Spec, ...]:
+    here = Path(__file__).parent
+    return tuple(binding.read_function(here / file, function, section) for file, function in _COMMON.get(section, []))
+
+
+def owners(option: str) -> list[tuple[str, str | None, Option]]:
+    """Every (section, choice or None, option) that has an option of that name."""
+    found: list[tuple[str, str | None, Option]] = []
+    for section in SECTIONS:
+        found += [(section, None, o) for s in _common(section) for o in s.options if o.name == option]
+        if section in MENUS:
+            menu = MENUS[section]
+            specs = [(n, binding.read_function(menu.source(n), n.replace("-", "_"), n)) for n in menu.names()]
+            found += [(section, name, o) for name, s in specs for o in s.options if o.name == option]
+    return found
+
+
+def default_model(data: str) -> str:
+    """The model a dataset is trained with when none is named: its file's `DEFAULT_MODEL`."""
+    return literal(DATASETS.source(data), "DEFAULT_MODEL") or "cnn"
+
+
+def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A whole recipe from a partial one and overrides such as {"loss.lam": 0.3}.
+
+    Raises UsageError for a section, an option or a value that does not exist, with the nearest right one.
+    """
+    sections: dict[str, dict[str, Any]] = {s: {} for s in SECTIONS}
+    for section, values in document.items():
+        if section not in SECTIONS:
+            raise unknown("recipe section", section, SECTIONS)
+        if not isinstance(values, Mapping):
+            raise UsageError(f"[{section}] of a recipe is {values!r}, expected a table of options")
+        sections[section].update(values)
+    for key, value in (overrides or {}).items():
+        section, dot, name = key.partition(".")
+        if section not in SECTIONS or not dot:
+            raise UsageError(
+                f"{key!r} names no option", f"write SECTION.OPTION with a section of {', '.join(SECTIONS)}"
+            )
+        if name == "name" and sections[section].get("name") not in (None, value):
+            sections[section].clear()  # options of another choice do not fit the new one
+        sections[section][name] = value
+    sections["data"].setdefault("name", DEFAULTS["data"])
+    sections["loss"].setdefault("name", DEFAULTS["loss"])
+    sections["model"].setdefault("name", default_model(str(sections["data"]["name"])))
+    resolved: dict[str, dict[str, Any]] = {}
+    for section, values in sections.items():
+        chosen = str(values.pop("name")) if section in MENUS else None
+        base = {"name": chosen} if chosen is not None else {}
+        resolved[section] = base | spec(section, chosen).resolve(values)
+    return Recipe(**resolved)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The document of a recipe file. Raises DataError where it is missing or no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"recipe {path} does not exist", "check the path; recipes end in .toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"recipe {path} is not TOML: {error}") from None
+    except OSError as error:
+        raise DataError(f"recipe {path} cannot be read: {error.strerror}") from None
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,267 @@
+"""Run folders: one training each, never overwritten, readable while it trains.
+
+runs/NAME/  recipe.toml  run.json  metrics.jsonl  model.safetensors  epochs/  outputs/  analyses/
+            state.safetensors while it is unfinished
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fierce_tools import files, menu, recipe
+from fierce_tools.errors import DataError, FierceError, UsageError
+
+QUIET_SECONDS = 600
+LINE_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and the files in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def recipe_path(self) -> Path:
+        return self.path / "recipe.toml"
+
+    @property
+    def info_path(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state_path(self) -> Path:
+        return self.path / "state.safetensors"
+
+    @property
+    def epochs_path(self) -> Path:
+        return self.path / "epochs"
+
+    def recipe(self) -> recipe.Recipe:
+        """The recipe it trains by. Raises DataError or UsageError where that is missing or damaged."""
+        return recipe.resolve(recipe.load(self.recipe_path))
+
+    def info(self) -> dict[str, Any]:
+        """What run.json says; empty where there is none or it is damaged."""
+        try:
+            document = json.loads(self.info_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def update(self, **values: Any) -> None:
+        """Change values of run.json, whole or not at all."""
+        files.write_json(self.info_path, {**self.info(), **values})
+
+    def lock(self) -> FileLock:
+        """Held while training. Raises UsageError where another process holds it."""
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            pid = self.info().get("pid", "unknown")
+            raise UsageError(
+                f"run {self.name} is being trained by process {pid}", "wait for it, or train another run"
+            ) from None
+        return lock
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one line to metrics.jsonl; what is not finite becomes null."""
+        line = json.dumps({k: _finite(v) for k, v in row.items()}, allow_nan=False)
+        with open(self.metrics_path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every whole line of metrics.jsonl; a half-written last line is left out."""
+        try:
+            text = self.metrics_path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        rows = []
+        for line in text.split("\n")[:-1]:
+            try:
+                row = json.loads(line) if len(line) < LINE_LIMIT else None
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                rows.append(row)
+        return rows
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Drop the lines after that many epochs: a resumed training writes them again."""
+        rows = [row for row in self.metrics() if row.get("epoch", 0) <= epochs]
+        files.write_text(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def folder(given: str | Path | None = None) -> Path:
+    """Where runs lie: what was given, else the environment's FIERCE_RUNS, else ./runs."""
+    return Path(given or os.environ.get("FIERCE_RUNS") or "runs").expanduser()
+
+
+def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
+    """A new run folder with its recipe; a name of its own making gets a number where it is taken.
+
+    Raises UsageError for a given name that is taken or is no plain folder name.
+    """
+    if name is not None and not re.fullmatch(r"[\w][\w.+=,@-]*", name):
+        raise UsageError(f"--name {name!r} is no plain folder name", "use letters, digits, hyphens and dots")
+    stem = name or _readable(made)
+    root.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 100_000):
+        path = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir()  # atomic: of two trainings that start at once only one gets the name
+        except FileExistsError:
+            if name is not None:
+                raise UsageError(f"run {path} exists already", "give another --name, or --resume it") from None
+            continue
+        run = Run(path)
+        files.write_text(run.recipe_path, made.to_toml())
+        return run
+    raise FierceError(f"no free name for {stem!r} in {root}", "give a --name")
+
+
+def _readable(made: recipe.Recipe) -> str:
+    """dataset-model-loss, the loss's options that differ from its defaults, and the seed."""
+    name, _ = menu.split(str(made.data["name"]))
+    if name == "arrays":
+        name = Path(str(made.data["name"]).partition(":")[2]).stem
+    parts = [name, str(made.model["name"]), str(made.loss["name"])]
+    for option in recipe.spec("loss", made.loss["name"]).options:
+        value = made.loss[option.name]
+        if option.name == "lam" or value != option.default:
+            parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+    parts.append(f"s{made.train['seed']}")
+    return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+
+
+def find(name: str, root: Path) -> Run:
+    """A run by its folder's path or its name under `root`. Raises DataError with the nearest name there is."""
+    for path in (Path(name), root / name):
+        if (path / "recipe.toml").is_file() or (path / "run.json").is_file():
+            return Run(path)
+    names = tuple(run.name for run in listing(root))
+    error = menu.unknown("run", name, names, "fierce runs")
+    raise DataError(
+        f"{error.message} in {root.resolve()}",
+        error.hint if names else "there are no runs there; `fierce train` makes one",
+    )
+
+
+def listing(root: Path) -> list[Run]:
+    """Every run folder of `root`, oldest first; empty where there is none."""
+    try:
+        with os.scandir(root) as entries:
+            paths = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [p for p in paths if (p / "recipe.toml").exists() or (p / "run.json").exists()]
+    return [Run(p) for p in sorted(found, key=lambda p: (_modified(p / "recipe.toml"), p.name))]
+
+
+def state(run: Run, info: Mapping[str, Any] | None = None) -> str:
+    """done, stopped, failed, running, or stale: said to be running, but its process is gone or long silent."""
+    said = run.info() if info is None else info
+    word = str(said.get("state", "stale"))
+    if word != "running":
+        return word if word in ("done", "stopped", "failed") else "stale"
+    if said.get("host") == socket.gethostname():
+        return "running" if _alive(said.get("pid")) else "stale"
+    newest = max(_modified(run.metrics_path), _modified(run.info_path))
+    return "running" if time.time() - newest < QUIET_SECONDS else "stale"
+
+
+def _alive(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (OSError, TypeError, ValueError):
+        return False
+    return True
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """One row of `fierce runs`: what was trained, how far it is, best and last figures on validation. Never raises."""
+    info, rows = run.info(), run.metrics()
+    try:
+        document = recipe.load(run.recipe_path)
+        problem = None
+    except (FierceError, OSError) as error:
+        document, problem = {}, str(error)
+    last = rows[-1] if rows else {}
+    accuracies = [r["val_accuracy"] for r in rows if isinstance(r.get("val_accuracy"), int | float)]
+    age = time.time() - max(_modified(run.metrics_path), _modified(run.info_path), _modified(run.recipe_path))
+
+    def named(section: str) -> str | None:
+        table = document.get(section)
+        return str(table.get("name")) if isinstance(table, dict) and "name" in table else None
+
+    table = document.get("train")
+    train: dict[str, Any] = table if isinstance(table, dict) else {}
+    return {
+        "name": run.name,
+        "loss": named("loss"),
+        "model": named("model"),
+        "dataset": named("data"),
+        "seed": train.get("seed"),
+        "epoch": last.get("epoch", 0),
+        "epochs": train.get("epochs"),
+        "best": max(accuracies, default=None),
+        "last": last.get("val_accuracy"),
+        "ece": last.get("val_ece"),
+        "entropy": last.get("val_entropy_t9"),
+        "state": "unreadable" if problem else state(run, info),
+        "age": max(age, 0.0),
+        "tags": list(info.get("tags", [])),
+        "error": problem or info.get("error"),
+        "path": str(run.path),
+    }
+
+
+def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:
+    """The values of run.json when a training begins."""
+    return {
+        "format": 1, "state": "running", "error": None, "command": command, "pid": os.getpid(),
+        "host": socket.gethostname(), "device": device, "versions": dict(versions), "started": now(), "finished": None,
+    }  # fmt: skip
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,161 @@
+"""What a PATH on the command line stands for, and where its outputs and results are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fierce_tools import arrayfile, files, outputs, runs
+from fierce_tools.errors import DataError
+from fierce_tools.outputs import APART, Outputs
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint, or a file of arrays where `checkpoint` is false; `label` is its name in tables."""
+
+    label: str
+    path: Path
+    checkpoint: bool
+    sha256: str
+    run: runs.Run | None = None
+    epoch: str | None = None
+
+    @property
+    def home(self) -> Path:
+        """Where outputs/ and analyses/ go: the run, FILE.fierce/ beside a bare file, or the user's cache."""
+        if self.run is not None:
+            return self.run.path
+        beside = self.path.with_name(self.path.name + ".fierce")
+        if (beside.is_dir() and os.access(beside, os.W_OK)) or (
+            not beside.exists() and os.access(self.path.parent, os.W_OK)
+        ):
+            return beside
+        from platformdirs import user_cache_path
+
+        return user_cache_path("fierce-tools") / self.sha256[:16]
+
+    def outputs_path(self, split: str, part: str = "") -> Path:
+        """The file of a split's outputs; `part` names one of the large arrays that lie apart."""
+        folder = self.home / "outputs" / (f"epoch-{self.epoch}" if self.epoch else "")
+        return folder / f"{split}{'.' + part if part else ''}.safetensors"
+
+    def analysis_path(self, analysis: str, key: str) -> Path:
+        """The file of one saved result."""
+        return self.home / "analyses" / f"{analysis}-{key[:16]}.json"
+
+
+def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
+    """What a path or a run's name stands for: one source, or with `epochs` ("all", "best", "0010") those snapshots.
+
+    Raises DataError where there is nothing, or nothing that can be asked.
+    """
+    path = Path(text)
+    if path.is_dir() or (not path.exists() and not path.suffix):
+        return _of_run(runs.find(text, root), epochs)
+    if path.suffix in (".pt", ".pth", ".ckpt", ".pkl", ".bin"):
+        raise DataError(f"{path} may hold pickled code", "save its arrays as .safetensors, .npz or .npy")
+    if path.suffix != ".safetensors":
+        if not path.exists():
+            raise DataError(f"{path} does not exist", "check the path; `fierce runs` lists the runs there are")
+        return [Source(path.name, path, False, files.file_sha256(path) if path.is_file() else "")]
+    _, document = files.read_header(path)
+    if document is None or document.get("format") != "checkpoint":
+        digest = (document or {}).get("content_sha256") or files.file_sha256(path)
+        return [Source(path.name, path, False, str(digest))]
+    if epochs is not None:
+        run = _run_of(path)
+        if run is None:
+            raise DataError(f"{path} is one checkpoint and has no other epochs", "give the run's folder")
+        return _of_run(run, epochs)
+    return [_checkpoint(path, document)]
+
+
+def _of_run(run: runs.Run, epochs: str | None) -> list[Source]:
+    if epochs is None:
+        if not run.model_path.exists():
+            raise DataError(
+                f"run {run.name} has no {run.model_path.name} yet (it is {runs.state(run)})",
+                f"finish it with `fierce train --resume {run.path}`, or ask its --epochs",
+            )
+        return [_checkpoint(run.model_path, files.read_header(run.model_path)[1] or {})]
+    found = (
+        sorted(run.epochs_path.glob("*.safetensors"))
+        if epochs == "all"
+        else [run.epochs_path / f"{_padded(epochs)}.safetensors"]
+    )
+    if not found or not found[0].exists():
+        there = ", ".join(p.stem for p in sorted(run.epochs_path.glob("*.safetensors"))) or "none"
+        raise DataError(
+            f"run {run.name} has no snapshot {epochs!r}; there are: {there}", "train with --save-at or --save-every"
+        )
+    return [_checkpoint(p, files.read_header(p)[1] or {}) for p in found]
+
+
+def _padded(epoch: str) -> str:
+    return f"{int(epoch):04d}" if epoch.isdigit() else epoch
+
+
+def _run_of(path: Path) -> runs.Run | None:
+    for folder in (path.resolve().parent, path.resolve().parent.parent):
+        inside = (
+            path.name == "model.safetensors"
+            if folder == path.resolve().parent
+            else path.resolve().parent.name == "epochs"
+        )
+        if inside and (folder / "recipe.toml").is_file() and (folder / "run.json").is_file():
+            return runs.Run(path.parent if folder == path.resolve().parent else path.parent.parent)
+    return None
+
+
+def _checkpoint(path: Path, document: Mapping[str, Any]) -> Source:
+    run = _run_of(path)
+    epoch = path.stem if run is not None and path.name != "model.safetensors" else None
+    label = path.stem if run is None else run.path.resolve().name + (f"@{epoch}" if epoch else "")
+    return Source(label, path, True, str(document.get("content_sha256", "")), run, epoch)
+
+
+def kept(source: Source, split: str, wanted: set[str]) -> Outputs | None:
+    """A checkpoint's kept outputs on a split, if they have all that is wanted and are of these weights."""
+    parts: list[Outputs] = []
+    for part in ("", *(name for name in APART if name in wanted and name != "images")):
+        path = source.outputs_path(split, part)
+        try:
+            loaded, document = arrayfile.load_arrays(path)
+        except DataError:
+            return None
+        if document is None or document.get("checkpoint_sha256") != source.sha256:
+            return None
+        names = document.get("class_names")
+        arrays: dict[str, Any] = dict(loaded)
+        if part:
+            parts.append(Outputs(parts[0].logits, **arrays))
+        else:
+            parts.append(Outputs(**arrays, class_names=tuple(names) if names else None, document=document))
+    return outputs.join(parts)
+
+
+def keep(source: Source, split: str, made: Outputs) -> None:
+    """Keep outputs beside their checkpoint; large arrays in files of their own."""
+    document = {"format": "outputs", "version": 1, "split": split, "checkpoint_sha256": source.sha256}
+    for part in APART:
+        array = getattr(made, part)
+        if array is not None:
+            arrayfile.save_arrays(source.outputs_path(split, part), {part: array}, {**document, "part": part})
+            cleared: dict[str, Any] = {part: None}
+            made = replace(made, **cleared)
+    names = {"class_names": list(made.class_names)} if made.class_names else {}
+    arrayfile.save_arrays(source.outputs_path(split), made.arrays(), {**document, **names, **made.document})
+
+
+def kept_result(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A saved result whose analysis, options and inputs are those of `identity`; None where there is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and document.get("identity") == dict(identity) else None

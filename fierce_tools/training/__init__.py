@@ -1,0 +1,1 @@
+"""Training: one loop that yields events. Shows nothing, judges nothing."""

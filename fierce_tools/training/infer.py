@@ -1,0 +1,53 @@
+"""From a model and a split to Outputs, in float32 and eval mode."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fierce_tools.data._splits import Split
+from fierce_tools.models._classifier import Classifier
+from fierce_tools.outputs import Outputs
+from fierce_tools.training.batches import Examples, Normalization
+
+BATCH = 512
+
+
+@torch.no_grad()
+def infer(
+    model: Classifier,
+    split: Split,
+    normalization: Normalization,
+    class_names: tuple[str, ...],
+    *,
+    anchors: np.ndarray | None = None,
+    features: bool = False,
+    batch_size: int = BATCH,
+) -> Outputs:
+    """What the model makes of a split, in its order: logits, labels, index, head, and its features where asked for.
+
+    Always float32 (TF32 off), whatever the training steps used; the model's mode is put back.
+    """
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    examples = Examples(split, normalization, device)
+    logits, kept = [], []
+    with torch.backends.cudnn.flags(allow_tf32=False), torch.autocast(device.type, enabled=False):
+        for batch in examples.in_order(batch_size):
+            hidden = model.features(batch.inputs)
+            logits.append(model.head(hidden).cpu())
+            if features:
+                kept.append(hidden.cpu())
+    model.train(training)
+    return Outputs(
+        logits=torch.cat(logits).numpy(),
+        labels=split.labels.astype(np.int64),
+        index=split.index,
+        features=torch.cat(kept).numpy() if features else None,
+        head_weight=model.head.weight.detach().cpu().numpy(),
+        head_bias=model.head.bias.detach().cpu().numpy(),
+        targets=split.targets,
+        anchors=anchors,
+        class_names=class_names,
+    )

@@ -1,0 +1,70 @@
+"""Where a training stands, as arrays and plain values: enough to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fierce_tools import arrayfile
+from fierce_tools.errors import DataError
+from fierce_tools.training.loop import Progress
+
+VERSION = 1
+
+
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write weights, optimiser, random generators and progress to one safetensors file, whole or not at all."""
+    arrays = {f"model.{name}": _numpy(value) for name, value in model.state_dict().items()}
+    scalars: dict[str, dict[str, Any]] = {}
+    for number, values in optimizer.state_dict()["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                arrays[f"optimizer.{number}.{name}"] = _numpy(value)
+            else:
+                scalars.setdefault(str(number), {})[name] = value
+    arrays["rng.cpu"] = _numpy(torch.get_rng_state())
+    if torch.cuda.is_available():
+        arrays["rng.cuda"] = _numpy(torch.cuda.get_rng_state())
+    if progress.history:
+        arrays["progress.history"] = _numpy(torch.stack(progress.history))
+    document = {
+        "format": "state", "version": VERSION, "epoch": progress.epoch, "step": progress.step,
+        "seconds": progress.seconds, "names": list(progress.names), "optimizer": scalars,
+    }  # fmt: skip
+    arrayfile.save_arrays(path, arrays, document)
+
+
+def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a saved state back and return its progress. Raises DataError where the file is damaged or of another kind."""
+    arrays, document = arrayfile.load_arrays(path)
+    if document is None or document.get("format") != "state" or document.get("version") != VERSION:
+        raise DataError(f"{path} is no training state of this version", "start the training anew")
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    try:
+        model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+    except RuntimeError as error:
+        raise DataError(f"{path} does not fit the recipe's model: {error}") from None
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Any]] = {int(n): dict(values) for n, values in document["optimizer"].items()}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, number, name = key.split(".", 2)
+            parameter = parameters[int(number)]
+            # The fused kernels want each moment laid out in memory as its parameter is.
+            shaped = value.shape == parameter.shape
+            state.setdefault(int(number), {})[name] = torch.empty_like(parameter).copy_(value) if shaped else value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    device = parameters[0].device
+    history = list(tensors["progress.history"].to(device)) if "progress.history" in tensors else []
+    return Progress(document["epoch"], document["step"], document["seconds"], tuple(document["names"]), history)
+
+
+def _numpy(value: Tensor) -> np.ndarray:
+    return value.detach().cpu().contiguous().numpy()
