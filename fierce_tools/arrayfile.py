@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,18 @@ def load_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, np.ndarra
                 "it was changed or damaged after it was written; copy or train it again",
             )
     return arrays, document
+
+
+def load_numpy(path: Path, *, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file, or of a .npy file under the name "". Objects are never unpickled. Raises DataError."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files if only is None or name in only}
+    except FileNotFoundError:
+        raise DataError(f"{path.absolute()} does not exist", "check the path") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error)
+        raise DataError(f"{path} is not readable: {reason}", "write it with numpy.save or numpy.savez") from None

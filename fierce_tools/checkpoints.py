@@ -95,7 +95,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         tensors = {n.removeprefix(PREFIX): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(PREFIX)}
         model.load_state_dict(tensors)
         mean, std = arrays["normalization.mean"], arrays["normalization.std"]
-    except (KeyError, TypeError, RuntimeError, FierceError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, FierceError) as error:
         raise DataError(
             f"{path}: its tensors and its recipe do not fit together: {str(error).splitlines()[0]}",
             "it was changed after training, or made by another version of fierce-tools",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -118,7 +117,7 @@ def load(path: str | Path, *, logits_key: str | None = None) -> Outputs:
     """
     path = Path(path)
     arrays, document = read_arrays(path)
-    key = logits_key or ("logits" if path.suffix != ".npy" else next(iter(arrays)))
+    key = logits_key or ("" if "" in arrays else "logits")
     if key not in arrays:
         raise DataError(
             f"{path} has no array {key!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}", "name one with --logits"
@@ -142,17 +141,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | Non
         raise DataError(
             f"{path} is no file of arrays", "expected .safetensors, .npz or .npy, a run folder or a checkpoint"
         )
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"logits": loaded}, None
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}, None
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path; `fierce runs` lists the runs there are") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error)
-        raise DataError(f"{path} is not readable: {reason}", "write it with numpy.save or numpy.savez") from None
+    return arrayfile.load_numpy(path), None
 
 
 def join(parts: Iterable[Outputs]) -> Outputs:

@@ -58,8 +58,9 @@ def _holds(term: Term, row: Mapping[str, Any]) -> bool:
     value = row.get(term.key)
     if value is None:
         return False
-    if term.op == ":":
-        return any(term.value in _text(v) for v in (value if isinstance(value, list | tuple) else [value]))
+    if term.op == ":":  # from the start of a word: loss:ce is not fierce, model:small is mnist-small
+        start = re.compile(r"(?<![a-z0-9])" + re.escape(term.value))
+        return any(start.search(_text(v)) for v in (value if isinstance(value, list | tuple) else [value]))
     if isinstance(value, bool) or not isinstance(value, int | float):
         same = _text(value) == term.value
         return same if term.op == "=" else not same if term.op == "!=" else False

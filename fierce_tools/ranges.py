@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -31,7 +32,7 @@ def _number(text: str, whole: str) -> Decimal:
         value = Decimal(text.strip())
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or abs(value.adjusted()) > 300:
+    if not value.is_finite() or not math.isfinite(float(value)):
         raise UsageError(f"{text.strip()!r} in {whole!r} is not a number", FORMS)
     return value
 
@@ -45,7 +46,7 @@ def _expand(part: str, whole: str, room: int) -> list[Decimal]:
     start, stop = _number(fields[0], whole), _number(fields[1], whole)
     geometric = len(fields) == 3 and fields[2].strip().startswith("*")
     step = _number(fields[2].strip().removeprefix("*"), whole) if len(fields) == 3 else Decimal(1)
-    if len(fields) == 2 and (start % 1 or stop % 1):
+    if len(fields) == 2 and any(v != v.to_integral_value() for v in (start, stop)):
         raise UsageError(f"{part!r}: a:b counts whole numbers", "give a step, for example 0:1:0.1")
     if geometric and (start <= 0 or step <= 0 or step == 1):
         raise UsageError(f"{part!r}: a geometric range starts above 0 and has a ratio other than 1", FORMS)

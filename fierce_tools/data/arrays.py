@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
+from fierce_tools.arrayfile import load_numpy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.errors import DataError
 
@@ -25,10 +25,12 @@ def arrays(file: Annotated[str, "a .npz file"]) -> Dataset:
     Raises DataError for a file that is missing, damaged, holds Python objects, or lacks one of these.
     """
     path = Path(file).expanduser()
-    found = _read(path)
+    found = load_numpy(path, only=NEEDED + OPTIONAL)
+    if "" in found:
+        raise DataError(f"{path} holds a single array, expected a .npz file with {', '.join(NEEDED)}")
     missing = [name for name in NEEDED if name not in found]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(sorted(found)) or 'nothing'}")
+        raise DataError(f"{path} lacks {', '.join(missing)}; of these it holds {', '.join(sorted(found)) or 'none'}")
     classes = found.get("class_names")
     labels = {split: _labels(path, split, found[f"{split}_labels"]) for split in ("train", "test")}
     if classes is None:
@@ -46,21 +48,6 @@ def arrays(file: Annotated[str, "a .npz file"]) -> Dataset:
         train_targets=found.get("train_targets"),
         test_targets=found.get("test_targets"),
     )
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise DataError(f"{path} holds a single array, expected a .npz file with {', '.join(NEEDED)}")
-            return {name: file[name] for name in file.files if name in NEEDED + OPTIONAL}
-    except FileNotFoundError:
-        raise DataError(
-            f"{path.resolve()} does not exist", f"arrays:FILE needs a .npz file with {', '.join(NEEDED)}"
-        ) from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error)
-        raise DataError(f"{path} is not a readable .npz file: {reason}", "write it with numpy.savez") from None
 
 
 def _images(images: np.ndarray) -> np.ndarray:

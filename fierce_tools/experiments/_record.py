@@ -23,7 +23,7 @@ from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
-from fierce_tools.training.train import Setup, dataset, setup, train
+from fierce_tools.training.train import Setup, check_options, dataset, setup, train
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -64,6 +64,7 @@ def options_of(recipe: Recipe, function: Any) -> dict[str, Any]:
 
 def prepare(recipe: Recipe) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError."""
+    check_options(**options_of(recipe, check_options))
     check_saving(recipe)
     data = dataset(recipe)
     splits = split(data, **options_of(recipe, split))

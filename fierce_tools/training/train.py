@@ -142,6 +142,15 @@ def make_optimizer(
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](model.parameters(), **common)
 
 
+def check_options(*, epochs: int, batch_size: int, lr: float, momentum: float, weight_decay: float) -> None:
+    """Raises UsageError for values out of range."""
+    for name, value, low in (("epochs", epochs, 1), ("batch-size", batch_size, 1), ("weight-decay", weight_decay, 0)):
+        if value < low:
+            raise UsageError(f"--{name} is {value}, expected {low} or more")
+    if not (lr > 0 and np.isfinite(lr)) or not 0 <= momentum < 1:
+        raise UsageError(f"--lr is {lr:g} and --momentum {momentum:g}, expected above 0, and 0 to below 1")
+
+
 @dataclass(frozen=True)
 class Training:
     """A training ready to run: iterate over `events`; `save_state` writes where it stands after any of them."""
@@ -167,11 +176,7 @@ def train(
     ] = "constant",
 ) -> Training:
     """Get a training going, from a saved state where one is given. Raises UsageError for values out of range."""
-    for name, value, low in (("epochs", epochs, 1), ("batch-size", batch_size, 1), ("weight-decay", weight_decay, 0)):
-        if value < low:
-            raise UsageError(f"--{name} is {value}, expected {low} or more")
-    if not (lr > 0 and np.isfinite(lr)) or not 0 <= momentum < 1:
-        raise UsageError(f"--lr is {lr:g} and --momentum {momentum:g}, expected above 0, and 0 to below 1")
+    check_options(epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum, weight_decay=weight_decay)
     steps = len(batch_ends(len(setup.train), batch_size))
     optim = make_optimizer(setup.model, optimizer, lr, momentum, weight_decay)
     progress = Progress() if state_path is None else state.restore(state_path, setup.model, optim)

@@ -1,0 +1,76 @@
+"""Shared by all tests: one thread, no network, runs in temporary folders, and one small finished run on digits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "100"
+os.environ["NO_COLOR"] = "1"
+
+Fierce = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test in a folder of its own, with nobody's data, runs or caches."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FIERCE_DATA", "FIERCE_RUNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def fierce(capsys: pytest.CaptureFixture[str]) -> Fierce:
+    """Run a command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        from fierce_tools.cli import main
+
+        capsys.readouterr()
+        code = 0
+        try:
+            main(arguments)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished FIERCE run on digits with snapshots of epochs 1 and 2; read it, never write to it."""
+    root = tmp_path_factory.mktemp("shared")
+    command = [sys.executable, "-m", "fierce_tools", "train", "--loss", "fierce", "--lam", "0.1", "--epochs", "3"]
+    more = ["--save-at", "1,2", "--save-best", "--name", "demo", "--device", "cpu", "--runs-dir", str(root / "runs")]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, cwd=root, check=False)
+    assert done.returncode == 0, done.stderr
+    return root / "runs" / "demo"
+
+
+@pytest.fixture
+def arrays_file(tmp_path: Path) -> Path:
+    """A small dataset of two colour classes as an arrays: file."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    images = rng.integers(0, 100, (40, 6, 6, 3), dtype=np.uint8) + (labels[:, None, None, None] * 120).astype(np.uint8)
+    path = tmp_path / "two.npz"
+    names = np.array(["dark", "light"])
+    np.savez(
+        path,
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:10],
+        test_labels=labels[:10],
+        class_names=names,
+    )
+    return path
