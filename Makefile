@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all install demo test lint types layers pytest format clean
+.PHONY: all install demo test lint types layers pytest picture format clean
 all: install
 
 install: .venv/installed
@@ -31,6 +31,10 @@ layers: install
 
 pytest: install
 	$(BIN)/python -m pytest -n auto
+
+# The README's picture, from a real run.
+picture: install
+	$(BIN)/python tests/make_picture.py
 
 format: install
 	$(BIN)/ruff check --fix .

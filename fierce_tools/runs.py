@@ -146,14 +146,14 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 
 def _readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, the loss's options that differ from its defaults, and the seed."""
+    """dataset-model-loss, the loss's weight and the options that differ from its defaults, and the seed."""
     name, _ = menu.split(str(made.data["name"]))
     if name == "arrays":
         name = Path(str(made.data["name"]).partition(":")[2]).stem
     parts = [name, str(made.model["name"]), str(made.loss["name"])]
-    for option in recipe.spec("loss", made.loss["name"]).options:
+    for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
-        if option.name == "lam" or value != option.default:
+        if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
     parts.append(f"s{made.train['seed']}")
     return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]

@@ -108,7 +108,7 @@ def agreement(
     and entropies in nats; mean over examples of Spearman's rank correlation of the similarity labels (the true
     class, or else the reference's largest, left out); Pearson's correlation of the two class-similarity matrices,
     mean soft labels by class without the diagonal. Raises UsageError for a temperature not above 0, DataError where
-    neither reference is there or arrays do not fit.
+    neither reference is there or arrays do not fit. Source: KL as Hinton et al. 2015; Spearman 1904.
     """
     check_temperature(temperature)
     check_logits(logits, labels)

@@ -98,7 +98,7 @@ def confusion(
     counts[t, p] = examples of class t whose largest logit is p (ties: the lower class), from logits [N, C] and
     labels [N]. precision = counts[c, c] / column sum, recall = counts[c, c] / row sum, fractions; balanced accuracy
     is the mean recall of the classes that have examples. Raises UsageError for pairs below 0, DataError for logits
-    not finite or labels out of range.
+    not finite or labels out of range. Source: scikit-learn's confusion_matrix, rows the truth.
     """
     if normalize not in CELLS:
         raise unknown("value for normalize:", normalize, tuple(CELLS))

@@ -41,7 +41,7 @@ def smoothness(
 ) -> Smoothness:
     """Smoothness γ of a model's soft labels on its training data: the label smoothing they amount to.
 
-    γ = mean over the training split of Σ_k (1 - y_k) p_k(T) · C/(C-1), a number from train_logits [N, C] and
+    γ = mean over the training split of Σ_k (1 - y_k) p_k(T) · C/(C-1), a fraction, from train_logits [N, C] and
     train_labels [N]: 0 for one-hot, 1 for uniform soft labels, α for the targets of uniform label smoothing; up to
     C/(C-1) where every label is missed. Raises UsageError for a temperature not above 0, DataError for logits not
     finite or labels out of range. Source: Müller, Kornblith, Hinton 2019.

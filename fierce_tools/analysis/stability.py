@@ -71,7 +71,7 @@ def stability(
     """Stability of soft labels: one minus how much they differ from one another within a class.
 
     S = 1 - (1/C) Σ_c mean_{i∈c} ‖p_i - mean_c‖² with p = softmax(z/T), from logits [N, C] and labels [N] (`vector`,
-    S from 0 to 1); with the true class's probability alone, its variance (S ≥ .75) or its standard deviation
+    a fraction from 0 to 1); with the true class's probability alone, its variance (S ≥ .75) or its standard deviation
     (S ≥ .5). The mean runs over classes that have examples. Raises UsageError for a temperature not above 0,
     DataError for logits not finite or labels out of range. Source: Shen et al., ICLR 2021.
     """

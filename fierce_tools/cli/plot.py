@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from fierce_tools.report import Lines, Points, Series
 
-MARKERS = "braille"
-# Told apart by people with any colour vision, on dark and on light.
-COLORS = ("blue+", "orange+", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
+# Told apart by people with any colour vision, on dark and on light; marks where there is no colour.
+COLORS = ("blue+", "orange", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
+MARKS = ("•", "×", "+", "o", "▲", "#", "◇", "=")
 
 
 def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
-    """A chart of `width` columns and `height` rows, every line of it that wide."""
+    """A chart of `width` columns and `height` rows with its legend below, every line of it that wide."""
     import plotext as plt
 
     plt.clear_figure()
@@ -24,46 +24,50 @@ def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
     plt.xlabel(block.x_label)
     plt.ylabel(block.y_label)
     log_x, log_y = (block.log_x, block.log_y) if isinstance(block, Lines) else (False, False)
-    drawn = 0
+    drawn = False
     for number, series in enumerate(block.series):
-        hue = COLORS[number % len(COLORS)]
-        for piece, (xs, ys) in enumerate(pieces(series, log_x=log_x, log_y=log_y)):
-            drawn += len(xs)
+        for xs, ys in pieces(series, log_x=log_x, log_y=log_y):
             paint = plt.scatter if isinstance(block, Points) or len(xs) == 1 else plt.plot
-            paint(
-                xs,
-                ys,
-                marker=MARKERS,
-                color=color_code(hue),
-                label=series.label if piece == 0 and len(block.series) > 1 else None,
-            )
+            mark = "braille" if color or len(block.series) == 1 else MARKS[number % len(MARKS)]
+            paint(xs, ys, marker=mark, color=COLORS[number % len(COLORS)])
+            drawn = True
     if not drawn:
-        return f"{block.title}: nothing finite to draw"
+        return f"{block.title}: nothing finite to draw".ljust(width)
     if log_x:
         plt.xscale("log")
     if log_y:
         plt.yscale("log")
-    text = plt.build()
-    return text.rstrip("\n") if color else plt.uncolorize(text).rstrip("\n")
+    text = plt.build() if color else plt.uncolorize(plt.build())
+    return "\n".join([*text.rstrip("\n").split("\n"), *legend(block.series, width, color=color)])
 
 
-def color_code(name: str) -> str:
-    """A plotext colour; its names with + are the bright ones."""
-    return {"orange+": "orange"}.get(name, name)
+def legend(series: Sequence[Series], width: int, *, color: bool) -> list[str]:
+    """Lines that name each series beside its mark, each `width` columns wide; none for a single series."""
+    import plotext as plt
+
+    if len(series) < 2:
+        return []
+    rows: list[str] = []
+    row, used = "", width
+    for number, one in enumerate(series):
+        mark = "━━" if color else MARKS[number % len(MARKS)]
+        label = one.label if len(one.label) <= width - 6 else one.label[: width - 7] + "…"
+        size = len(mark) + len(label) + 4
+        if used + size > width:
+            if row:
+                rows.append(row + " " * (width - used))
+            row, used = "", 0
+        row += f"  {plt.colorize(mark, COLORS[number % len(COLORS)]) if color else mark} {label} "
+        used += size
+    return [*rows, row + " " * (width - used)]
 
 
 def pieces(series: Series, *, log_x: bool, log_y: bool) -> list[tuple[list[float], list[float]]]:
     """The runs of consecutive points that can be drawn."""
     runs: list[tuple[list[float], list[float]]] = [([], [])]
     for x, y in zip(series.x, series.y, strict=True):
-        good = (
-            y is not None
-            and math.isfinite(x)
-            and math.isfinite(y)
-            and not (log_x and x <= 0)
-            and not (log_y and y <= 0)
-        )
-        if good and y is not None:
+        positive = (not log_x or x > 0) and (not log_y or (y is not None and y > 0))
+        if y is not None and math.isfinite(x) and math.isfinite(y) and positive:
             runs[-1][0].append(float(x))
             runs[-1][1].append(float(y))
         elif runs[-1][0]:
@@ -71,9 +75,9 @@ def pieces(series: Series, *, log_x: bool, log_y: bool) -> list[tuple[list[float
     return [run for run in runs if run[0]]
 
 
-def beside(charts: Sequence[str]) -> str:
-    """Charts next to one another, padded to the tallest."""
+def beside(charts: Sequence[str], widths: Sequence[int]) -> str:
+    """Charts next to one another, the shorter ones filled up with blank lines."""
     rows = [chart.split("\n") for chart in charts]
     tall = max(len(r) for r in rows)
-    padded = [r + [""] * (tall - len(r)) for r in rows]
-    return "\n".join("  ".join(parts) for parts in zip(*padded, strict=True))
+    padded = [r + [" " * w] * (tall - len(r)) for r, w in zip(rows, widths, strict=True)]
+    return "\n".join("  ".join(parts).rstrip() for parts in zip(*padded, strict=True))

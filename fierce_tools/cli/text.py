@@ -58,7 +58,8 @@ def _print_charts(charts: Sequence[Lines | Points]) -> None:
     if len(charts) == 2 and columns >= SIDE_BY_SIDE:
         left = int((columns - 2) * 0.6)
         sizes = (left, columns - 2 - left)
-        print(plot.beside([plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]))
+        drawn = [plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]
+        print(plot.beside(drawn, sizes))
     else:
         for chart in charts:
             print(plot.draw(chart, min(columns, 110), HEIGHT, color=colored()))
