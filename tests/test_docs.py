@@ -1,0 +1,98 @@
+"""What the README says is run: its commands, its programs, its promise that an addition is one file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fierce_tools.errors import EXIT_CODES
+from fierce_tools.menu import LOSSES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_command_of_the_tour_works(fierce, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    commands = [line[2:] for block in blocks("console") for line in block.strip().split("\n")]
+    assert len(commands) > 10
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "fierce"
+        code, out, err = fierce(*arguments)
+        assert code == 0, f"{command}\n{err}"
+        assert out, command
+
+
+def test_every_program_works(tmp_path: Path) -> None:
+    programs = [p for p in blocks("python") if not p.startswith('"""')]
+    assert len(programs) == 2
+    for program in programs:
+        exec(compile(program, "README", "exec"), {})
+    assert (tmp_path / "mine.safetensors").is_file()
+
+
+def test_a_loss_is_one_file(tmp_path: Path) -> None:
+    """The README's own example, put where it says, is in the listing, the help and a training."""
+    (program,) = [p for p in blocks("python") if p.startswith('"""')]
+    shutil.copytree(ROOT / "fierce_tools", tmp_path / "fierce_tools", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "fierce_tools" / "losses" / "focal.py").write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "fierce_tools", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "focal" in run("list", "losses")
+    assert "--gamma" in run("train", "--help")
+    assert "focal-gamma1" in run("train", "--loss", "focal", "--gamma", "1", "--epochs", "1", "--model", "linear")
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    rows = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", README, re.MULTILINE))
+    assert rows == {str(code): what for code, what in EXIT_CODES.items()}
+
+
+def test_every_loss_is_in_the_table() -> None:
+    assert set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)) >= set(LOSSES.names())
+
+
+def test_files_it_names_are_there() -> None:
+    for path in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (ROOT / path).exists(), path
+    assert (ROOT / "LICENSE").exists()
+    assert (ROOT / "CHANGELOG.md").exists()
+
+
+def test_the_make_targets_it_names_are_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.stem)
+def test_every_recipe_names_what_there_is(path: Path) -> None:
+    from fierce_tools import recipe
+
+    recipe.resolve(recipe.load(path))
+    assert path.read_text().startswith("# "), "a header that says what it is"
+
+
+def test_the_smoke_recipe_trains(fierce) -> None:
+    code, out, err = fierce("train", str(ROOT / "recipes" / "smoke.toml"), "--format", "json")
+    assert code == 0, err
+    import json
+
+    assert json.loads(out)["val_accuracy"] > 0.4
