@@ -15,7 +15,7 @@ from fierce_tools.losses._nats import entropy_bits, nll
 PRESETS = {
     "age": {"similarity": "sqdist", "assignment": "soft", "tau": 1.0, "mixing": "convex", "lam": 0.2,
             "anchor_distribution": "linspace", "num_anchors": 100},
-    "hyperspectral": {"similarity": "dot", "assignment": "soft", "tau": 1.0, "lam": 1.0,
+    "hyperspectral": {"similarity": "dot", "assignment": "soft", "tau": 0.1, "lam": 1.0,
                       "anchor_distribution": "uniform", "num_anchors": 100},
     "few-shot": {"similarity": "cosine", "assignment": "soft", "lam": 1.5,
                  "anchor_distribution": "symmetric", "anchor_scale": 0.01, "num_anchors": 100},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,7 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progres
                 arrays[f"optimizer.{number}.{name}"] = _numpy(value)
             else:
                 scalars.setdefault(str(number), {})[name] = value
-    arrays["rng.cpu"] = _numpy(torch.get_rng_state())
-    if torch.cuda.is_available():
-        arrays["rng.cuda"] = _numpy(torch.cuda.get_rng_state())
+    arrays |= {f"rng.{kind}": _numpy(get()) for kind, (get, _) in _generators().items()}
     if progress.history:
         arrays["progress.history"] = _numpy(torch.stack(progress.history))
     document = {
@@ -58,12 +57,24 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> P
             shaped = value.shape == parameter.shape
             state.setdefault(int(number), {})[name] = torch.empty_like(parameter).copy_(value) if shaped else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["rng.cpu"])
-    if "rng.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    for kind, (_, put) in _generators().items():
+        if f"rng.{kind}" in tensors:
+            put(tensors[f"rng.{kind}"])
     device = parameters[0].device
     history = list(tensors["progress.history"].to(device)) if "progress.history" in tensors else []
     return Progress(document["epoch"], document["step"], document["seconds"], tuple(document["names"]), history)
+
+
+def _generators() -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], None]]]:
+    """How to read and set the random generator of each kind of device there is."""
+    found: dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], None]]] = {
+        "cpu": (torch.get_rng_state, torch.set_rng_state)
+    }
+    if torch.cuda.is_available():
+        found["cuda"] = (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
+    if torch.backends.mps.is_available():
+        found["mps"] = (torch.mps.get_rng_state, torch.mps.set_rng_state)
+    return found
 
 
 def _numpy(value: Tensor) -> np.ndarray:
