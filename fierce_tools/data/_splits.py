@@ -11,6 +11,10 @@ from fierce_tools.data._dataset import Dataset
 from fierce_tools.errors import DataError, UsageError
 
 
+class NoValidation(DataError):
+    """Validation examples were asked for and none were kept."""
+
+
 @dataclass(frozen=True)
 class Split:
     """Examples of one split; `index` i64 [N] is their position in the original file."""
@@ -34,9 +38,9 @@ class Splits:
     class_names: tuple[str, ...]
 
     def get(self, name: str) -> Split:
-        """The split of that name. Raises DataError where validation was asked for and there is none."""
+        """The split of that name. Raises NoValidation, a DataError, where validation is asked for and there is none."""
         if name == "val" and len(self.val) == 0:
-            raise DataError(
+            raise NoValidation(
                 "there is no validation split: this was trained with --val-fraction 0",
                 "train with a validation fraction above 0",
             )

@@ -78,23 +78,39 @@ def ask(
 
 
 def gather(spec: binding.Spec, source: Source, split: str, logits_key: str | None, places: Places) -> dict[str, Any]:
-    """The arrays that an analysis names, each from its split. Raises DataError for one that is not to be had."""
+    """The arrays that an analysis names, each from its split; None for an optional one that is not to be had.
+
+    Raises DataError for one that it needs.
+    """
+    if not source.checkpoint:
+        return _from_file(spec, source, logits_key)
     by_split: dict[str, set[str]] = {}
     for parameter in (*spec.arrays, *spec.optional_arrays):
         where, name = _parts(parameter, split)
         by_split.setdefault(where, set()).add(name)
-    if not source.checkpoint:
-        return _from_file(spec, source, logits_key)
-    found = {where: outputs_of(source, where, names, places) for where, names in by_split.items()}
-    arrays = {}
+    needed = {_parts(parameter, split)[0] for parameter in spec.arrays}
+    found = {where: _of_split(source, where, names, places, where in needed) for where, names in by_split.items()}
+    arrays: dict[str, Any] = {}
     for parameter in (*spec.arrays, *spec.optional_arrays):
         where, name = _parts(parameter, split)
-        label = f"{source.label} ({where})"
-        value = (
-            getattr(found[where], name) if parameter in spec.optional_arrays else found[where].get(name, source=label)
-        )
-        arrays[parameter] = value
+        made = found[where]
+        if parameter in spec.optional_arrays:
+            arrays[parameter] = None if made is None else getattr(made, name)
+        else:
+            assert made is not None
+            arrays[parameter] = made.get(name, source=f"{source.label} ({where})")
     return arrays
+
+
+def _of_split(source: Source, split: str, names: set[str], places: Places, needed: bool) -> Outputs | None:
+    from fierce_tools.data._splits import NoValidation
+
+    try:
+        return outputs_of(source, split, names, places)
+    except NoValidation:
+        if needed:
+            raise
+        return None
 
 
 def _from_file(spec: binding.Spec, source: Source, logits_key: str | None) -> dict[str, Any]:

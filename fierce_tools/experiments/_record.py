@@ -12,8 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from fierce_tools import checkpoints, runs, sources
-from fierce_tools.analysis._metrics import accuracy, nll, top_label_ece
-from fierce_tools.analysis._soft import entropies
+from fierce_tools.analysis._metrics import accuracy, ece, per_example
 from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
@@ -192,11 +191,12 @@ def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
 def figures_of(outputs: Outputs) -> dict[str, float]:
     """Accuracy (top-5 too where C > 10), NLL and mean soft-label entropies in nats, ECE as a fraction."""
     logits, labels = outputs.logits, outputs.get("labels")
-    soft = entropies(logits, (1.0, 9.0)).mean(axis=1, dtype=np.float64)
+    found = per_example(logits, labels, (1.0, 9.0))
+    soft = found.entropy.mean(axis=1, dtype=np.float64)
     top5 = {"top5": accuracy(logits, labels, top=5)} if logits.shape[1] > 10 else {}
     return {
-        "accuracy": accuracy(logits, labels), **top5, "nll": nll(logits, labels), "ece": top_label_ece(logits, labels),
-        "entropy_t1": float(soft[0]), "entropy_t9": float(soft[1]),
+        "accuracy": float(found.correct.mean()), **top5, "nll": float(found.loss[0].mean(dtype=np.float64)),
+        "ece": ece(found.confidence[0], found.correct), "entropy_t1": float(soft[0]), "entropy_t9": float(soft[1]),
     }  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""How arrays reach an analysis: optional ones of a split that is not there are None, needed ones an error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fierce_tools import binding, sources
+from fierce_tools.errors import DataError
+from fierce_tools.experiments._ask import Places, ask, gather
+from fierce_tools.menu import ANALYSES
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One epoch of a linear classifier on digits, with a validation split and without."""
+    from fierce_tools.cli import main
+
+    root = tmp_path_factory.mktemp("runs")
+    common = ["train", "--model", "linear", "--epochs", "1", "--device", "cpu", "--progress", "off"]
+    for name, fraction in (("with", "0.2"), ("without", "0")):
+        with pytest.raises(SystemExit) as ended:
+            main([*common, "--val-fraction", fraction, "--name", name, "--runs-dir", str(root)])
+        assert ended.value.code == 0
+    return {name: root / name for name in ("with", "without")}
+
+
+def source(run: Path) -> sources.Source:
+    (found,) = sources.locate(str(run), run.parent)
+    return found
+
+
+def test_optional_arrays_of_a_missing_split_are_none(runs: dict[str, Path]) -> None:
+    spec = binding.read(ANALYSES, "calibration")
+    assert spec.optional_arrays == ("val_logits", "val_labels")
+    there = gather(spec, source(runs["with"]), "test", None, Places(device="cpu"))
+    assert there["val_logits"].shape == (len(there["val_labels"]), 10)
+    assert len(there["val_logits"]) != len(there["logits"])
+    gone = gather(spec, source(runs["without"]), "test", None, Places(device="cpu"))
+    assert gone["val_logits"] is None
+    assert gone["val_labels"] is None
+    assert gone["logits"].shape == there["logits"].shape
+
+
+def test_needed_arrays_of_a_missing_split_are_an_error(runs: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match="no validation split"):
+        gather(binding.read(ANALYSES, "calibration"), source(runs["without"]), "val", None, Places(device="cpu"))
+    needs = binding.Spec("needs", "", "", arrays=("logits", "val_logits"))
+    with pytest.raises(DataError, match="no validation split"):
+        gather(needs, source(runs["without"]), "test", None, Places(device="cpu"))
+
+
+def test_other_errors_of_an_optional_split_are_not_swallowed(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the absence of validation makes None; data that are not those of the training stay an error."""
+    from fierce_tools.experiments import _ask
+
+    def elsewhere(*_: object) -> None:
+        raise DataError("not the same data")
+
+    monkeypatch.setattr(_ask, "outputs_of", elsewhere)
+    only = binding.Spec("only", "", "", optional_arrays=("val_logits",))
+    with pytest.raises(DataError, match="not the same data"):
+        gather(only, source(runs["without"]), "test", None, Places())
+
+
+def test_calibration_without_validation_asks_for_cross_fitting(runs: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match="--cross-fit 5"):
+        ask("calibration", source(runs["without"]), {}, places=Places(device="cpu"))
+    answer = ask(
+        "calibration", source(runs["without"]), {"cross_fit": "5", "bootstrap": "10"}, places=Places(device="cpu")
+    )
+    assert len(answer.values["fold_temperatures"]) == 5
+    json.dumps(answer.values, allow_nan=False)
+
+
+def test_a_file_gives_its_optional_arrays_or_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"logits": rng.normal(size=(30, 3)).astype(np.float32), "labels": np.arange(30) % 3}
+    np.savez(tmp_path / "bare.npz", **arrays)
+    np.savez(tmp_path / "full.npz", **arrays, val_logits=arrays["logits"] * 2, val_labels=arrays["labels"])
+    spec = binding.read(ANALYSES, "calibration")
+    places = Places()
+    for name, there in (("bare", False), ("full", True)):
+        (found,) = sources.locate(str(tmp_path / f"{name}.npz"), tmp_path)
+        arrays = gather(spec, found, "test", None, places)
+        assert (arrays["val_logits"] is not None) == there
+        assert (arrays["val_labels"] is not None) == there
