@@ -1,0 +1,200 @@
+"""What a linear classifier reads from frozen features, k nearest neighbours beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+
+from fierce_tools.analysis._features import check_features, check_labels, check_seed, moments, standardize
+from fierce_tools.analysis._intervals import wilson
+from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_path
+from fierce_tools.analysis._neighbors import nearest_classes
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.report import Block, Cell, Report, Scalars, Table
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Accuracies as fractions: of the probe and of k-NN on the split asked for, each as chosen on validation.
+
+    `interval` is the probe's 95 % interval (Wilson's), `commonest` the accuracy of always saying training's commonest
+    class. `by_strength` holds C, training and validation accuracy, `by_neighbors` k and validation accuracy, `by_class`
+    the class, its examples, and the probe's and k-NN's accuracy on them.
+    """
+
+    on: str
+    accuracy: float
+    interval: tuple[float, float]
+    strength: float
+    converged: bool
+    neighbors_accuracy: float | None
+    neighbors: int | None
+    commonest: float
+    classes: int
+    examples: int
+    train_examples: int
+    train_examples_given: int
+    by_strength: tuple[tuple[float, float, float], ...]
+    by_neighbors: tuple[tuple[int, float], ...] = ()
+    by_class: tuple[tuple[str, int, float, float | None], ...] = ()
+
+    def report(self) -> Report:
+        """The accuracies, and how the strength and k were chosen."""
+        values: dict[str, Cell] = {"probe": self.accuracy, "95 % from": self.interval[0], "95 % to": self.interval[1]}
+        values |= {"k-NN": self.neighbors_accuracy} if self.by_neighbors else {}
+        values |= {"commonest class": self.commonest, "C": self.strength}
+        values |= {"k": self.neighbors} if self.by_neighbors else {}
+        values |= {"classes": self.classes, "fitted on": self.train_examples}
+        heads = ("C (small is strong)", "training accuracy", "validation accuracy")
+        blocks: list[Block] = [
+            Scalars(f"Linear probe, accuracy on {self.on}", values, {"fitted on": "examples"}),
+            Table("Probe on training and validation", heads, self.by_strength),
+        ]
+        if self.by_neighbors:
+            blocks.append(Table("k-NN on validation", ("k", "validation accuracy"), self.by_neighbors))
+        if self.by_class:
+            blocks.append(Table("Accuracy of each class", ("class", "examples", "probe", "k-NN"), self.by_class))
+        return Report("Linear probe of frozen features", tuple(blocks), tuple(self._notes()))
+
+    def _notes(self) -> list[str]:
+        notes = ["Accuracies are fractions. Features are standardised on training; C and k are chosen on validation."]
+        if self.train_examples < self.train_examples_given:
+            notes.append(
+                f"Fitted on {self.train_examples} of {self.train_examples_given} training examples, drawn by the seed: "
+                "--examples says how many."
+            )
+        tried = [row[0] for row in self.by_strength]
+        if len(tried) > 1 and self.strength in (tried[0], tried[-1]):
+            notes.append("The best C lies at an end of the grid: a wider --strengths may do better.")
+        if not self.converged:
+            notes.append("The probe stopped before it converged: stronger regularisation or fewer examples help.")
+        return notes
+
+
+def linear_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    val_features: np.ndarray,
+    val_labels: np.ndarray,
+    targets: np.ndarray | None = None,
+    train_targets: np.ndarray | None = None,
+    val_targets: np.ndarray | None = None,
+    class_names: tuple[str, ...] | None = None,
+    *,
+    on: Annotated[Literal["labels", "targets"], "what is read: the labels, or fine labels kept as targets"] = "labels",
+    strengths: Annotated[tuple[float, ...], "C of the logistic regression, above 0; small is strong"] = (
+        0.0001, 0.001, 0.01, 0.1, 1, 10,
+    ),
+    neighbors: Annotated[tuple[int, ...], "k of the nearest neighbours; 0: none"] = (1, 5, 10, 20, 50),
+    examples: Annotated[
+        int | None, "training examples to fit on; none: all, or 4096 where features are wider than 4096"
+    ] = None,
+    per_class: Annotated[bool, "also for each class"] = False,
+    seed: Annotated[int, "seed of the draw of training examples"] = 0,
+) -> LinearProbe:  # fmt: skip
+    """Accuracy of logistic regression on frozen features, with k nearest neighbours beside it.
+
+    Minimises ½‖W‖² + C·Σ CE(softmax(Wx + b), y) over features x [N, D] standardised by training. C is the one with
+    the highest validation accuracy, the smaller of equals; so is k (Euclidean distance, ties to the lower class).
+    Targets are whole numbers [N], such as the fine labels of a model trained on coarse ones; a class that training
+    lacks is always missed. Memory: a standardised copy of the features and, up to 4,096 wide, a D×D matrix. Raises
+    UsageError for a C not above 0, or a k, seed or number of examples out of range, DataError for arrays that are
+    absent, not finite or do not fit. Source: Alain, Bengio 2016.
+    """
+    _check_options(strengths, neighbors, examples, seed)
+    if on == "targets" and (targets is None or train_targets is None or val_targets is None):
+        raise DataError("--on targets, and there are no targets", "the dataset must have them; or say --on labels")
+    truths = (targets, train_targets, val_targets) if on == "targets" else (labels, train_labels, val_labels)
+    known = len(class_names) if class_names is not None and on == "labels" else None
+    truth, train_truth, val_truth = (
+        _checked(prefix, on, x, y, train_features, known)
+        for prefix, x, y in zip(("", "train_", "val_"), (features, train_features, val_features), truths, strict=True)
+    )
+    kept = _drawn(len(train_features), train_features.shape[1], examples, seed)
+    kinds, y = np.unique(train_truth[kept], return_inverse=True)
+    if len(kinds) < 2:
+        raise DataError(f"train_{on}: the {len(y)} examples to fit on are of one class", "a probe needs two")
+    mean, deviation = moments(train_features[kept])
+    x, val_x = (standardize(f, mean, deviation) for f in (train_features[kept], val_features))
+
+    best: tuple[float, Logistic] | None = None
+    by_strength = []
+    for fitted in logistic_path(x, y, len(kinds), strengths):
+        score = float((kinds[fitted.predict(val_x)] == val_truth).mean())
+        by_strength.append((float(fitted.strength), float((fitted.predict(x) == y).mean()), score))
+        if best is None or score > best[0]:
+            best = score, fitted
+    assert best is not None
+    tried = sorted({k for k in neighbors if k > 0 and k <= len(x)})
+    val_votes = nearest_classes(x, y, val_x, tried) if tried else {}
+    by_neighbors = tuple((k, float((kinds[guess] == val_truth).mean())) for k, guess in val_votes.items())
+    nearest = max(by_neighbors, key=lambda row: row[1])[0] if by_neighbors else None
+
+    test_x = standardize(features, mean, deviation)
+    right = kinds[best[1].predict(test_x)] == truth
+    near = kinds[nearest_classes(x, y, test_x, (nearest,))[nearest]] == truth if nearest else None
+    return LinearProbe(
+        on=on,
+        accuracy=float(right.mean()),
+        interval=wilson(int(right.sum()), len(right)),
+        strength=float(best[1].strength),
+        converged=best[1].converged,
+        neighbors_accuracy=None if near is None else float(near.mean()),
+        neighbors=nearest,
+        commonest=float((truth == kinds[np.bincount(y).argmax()]).mean()),
+        classes=len(kinds),
+        examples=len(truth),
+        train_examples=len(x),
+        train_examples_given=len(train_features),
+        by_strength=tuple(by_strength),
+        by_neighbors=by_neighbors,
+        by_class=_by_class(truth, right, near, class_names if on == "labels" else None) if per_class else (),
+    )
+
+
+def _check_options(strengths: Sequence[float], neighbors: Sequence[int], examples: int | None, seed: int) -> None:
+    bad = [c for c in strengths if not (c > 0 and np.isfinite(c))]
+    if bad or not len(strengths):
+        raise UsageError(
+            f"--strengths holds {bad[0] if bad else 'nothing'}, expected numbers above 0", "such as 0.01,1"
+        )
+    if any(k < 0 for k in neighbors):
+        raise UsageError(f"--neighbors holds {min(neighbors)}, expected 0 or more", "for example --neighbors 1,5,20")
+    if examples is not None and examples < 2:
+        raise UsageError(f"--examples is {examples}, expected 2 or more", "for example --examples 10000")
+    check_seed(seed)
+
+
+def _checked(
+    prefix: str, on: str, features: np.ndarray, truth: np.ndarray | None, train: np.ndarray, classes: int | None
+) -> np.ndarray:
+    """The labels or targets of one split, once they and its features are found to fit."""
+    check_features(f"{prefix}features", features, like=("train_features", train) if prefix != "train_" else None)
+    assert truth is not None
+    check_labels(f"{prefix}{on}", truth, len(features), classes)
+    return truth
+
+
+def _drawn(count: int, width: int, examples: int | None, seed: int) -> slice | np.ndarray:
+    """Which training examples to fit on: all, or a sorted draw without replacement."""
+    most = (MOST_FACTORED if width > MOST_FACTORED else count) if examples is None else examples
+    if most >= count:
+        return slice(None)
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
+
+
+def _by_class(
+    truth: np.ndarray, right: np.ndarray, near: np.ndarray | None, names: tuple[str, ...] | None
+) -> tuple[tuple[str, int, float, float | None], ...]:
+    kinds, which, counts = np.unique(truth, return_inverse=True, return_counts=True)
+    probe = np.bincount(which, weights=right) / counts
+    nearest = np.bincount(which, weights=near) / counts if near is not None else [None] * len(kinds)
+    return tuple(
+        (names[k] if names is not None else str(k), int(n), float(p), None if q is None else float(q))
+        for k, n, p, q in zip(kinds.tolist(), counts, probe, nearest, strict=True)
+    )
