@@ -1,0 +1,88 @@
+"""Images in a terminal as half blocks, two pixels to a cell, and as one PNG."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fierce_tools.errors import UsageError
+
+# Smaller images are enlarged to about this many columns, larger ones reduced to the second.
+LEAST, MOST = 14, 32
+SHADES = " ░▒▓█"
+
+
+def grid(images: np.ndarray, captions: Sequence[str], width: int, *, color: bool) -> str:
+    """Images u8 [N, H, W, c] side by side in `width` columns, each over its caption."""
+    scaled = np.stack([resize(image) for image in images])
+    wide = scaled.shape[2]
+    across = max(1, (width + 2) // (wide + 2))
+    rows: list[str] = []
+    for start in range(0, len(scaled), across):
+        drawn = [half_blocks(image, color=color) for image in scaled[start : start + across]]
+        named = [textwrap.wrap(c, wide)[:3] or [""] for c in captions[start : start + across]]
+        deep = max(len(lines) for lines in named)
+        texts = [[line.ljust(wide) for line in [*lines, *[""] * (deep - len(lines))]] for lines in named]
+        rows += ["  ".join(parts) for parts in zip(*drawn, strict=True)]
+        rows += ["  ".join(parts).rstrip() for parts in zip(*texts, strict=True)]
+        rows.append("")
+    return "\n".join(rows).rstrip("\n")
+
+
+def resize(image: np.ndarray) -> np.ndarray:
+    """A u8 image [H, W, c] at a size to be seen: whole multiples up, means of whole blocks down; rows come out even."""
+    height, wide = image.shape[:2]
+    if wide < LEAST:
+        factor = round(LEAST / wide) or 1
+        image = image.repeat(factor, axis=0).repeat(factor, axis=1)
+    elif wide > MOST:
+        step = -(-wide // MOST)
+        cut = image[: height // step * step, : wide // step * step].astype(np.float32)
+        blocks = cut.reshape(height // step, step, wide // step, step, -1)
+        image = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+    return image if len(image) % 2 == 0 else np.concatenate([image, image[-1:]])
+
+
+def half_blocks(image: np.ndarray, *, color: bool) -> list[str]:
+    """Rows of cells for a u8 image [H, W, 1 or 3] with an even number of rows; shades of grey where colour is off."""
+    if not color:
+        grey = image.astype(np.float32).mean(axis=2)
+        cells = (grey[0::2] + grey[1::2]) / 2
+        steps = np.minimum((cells / 256 * len(SHADES)).astype(int), len(SHADES) - 1)
+        return ["".join(SHADES[v] for v in row) for row in steps]
+    rgb = np.broadcast_to(image, (*image.shape[:2], 3)) if image.shape[2] == 1 else image
+    rows = []
+    for top, bottom in zip(rgb[0::2].tolist(), rgb[1::2].tolist(), strict=True):
+        cells_text = [
+            f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(top, bottom, strict=True)
+        ]
+        rows.append("".join(cells_text) + "\x1b[0m")
+    return rows
+
+
+def montage(images: np.ndarray, captions: Sequence[str], path: Path) -> None:
+    """Write images u8 [N, H, W, c] with their captions to one PNG, whole or not at all."""
+    from PIL import Image, ImageDraw
+
+    from fierce_tools.files import replacing
+
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: a montage is a PNG", "name it FILE.png")
+    height, wide = images.shape[1:3]
+    factor = max(1, round(112 / wide))
+    cell_w, cell_h = max(wide * factor, 100) + 12, height * factor + 46
+    across = max(1, min(len(images), 10))
+    down = -(-len(images) // across)
+    sheet = Image.new("RGB", (across * cell_w + 12, down * cell_h + 12), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = 12 + number % across * cell_w, 12 + number // across * cell_h
+        picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        sheet.paste(picture.resize((wide * factor, height * factor), Image.Resampling.NEAREST).convert("RGB"), (x, y))
+        lines = textwrap.wrap(caption, max(8, (cell_w - 12) // 6))[:3]
+        pen.text((x, y + height * factor + 2), "\n".join(lines), fill="black", spacing=1)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")
