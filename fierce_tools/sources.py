@@ -13,6 +13,9 @@ from fierce_tools import arrayfile, files, outputs, runs
 from fierce_tools.errors import DataError
 from fierce_tools.outputs import APART, Outputs
 
+ARRAYS = (".safetensors", ".npz", ".npy")
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -55,9 +58,9 @@ def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
     Raises DataError where there is nothing, or nothing that can be asked.
     """
     path = Path(text)
-    if path.is_dir() or (not path.exists() and not path.suffix):
+    if path.is_dir() or (not path.exists() and path.suffix not in (*ARRAYS, *PICKLES)):
         return _of_run(runs.find(text, root), epochs)
-    if path.suffix in (".pt", ".pth", ".ckpt", ".pkl", ".bin"):
+    if path.suffix in PICKLES:
         raise DataError(f"{path} may hold pickled code", "save its arrays as .safetensors, .npz or .npy")
     if path.suffix != ".safetensors":
         if not path.exists():

@@ -33,6 +33,11 @@ def test_a_run_by_folder_name_and_file(digits_run: Path) -> None:
     assert sources.kept(by_file, "train", {"logits"}) is None
 
 
+def test_a_runs_name_may_hold_a_dot(fierce) -> None:
+    fierce("train", "--model", "linear", "--epochs", "1", "--loss", "label-smoothing")
+    assert only("digits-linear-label-smoothing-alpha0.1-s0").label == "digits-linear-label-smoothing-alpha0.1-s0"
+
+
 def test_snapshots(digits_run: Path) -> None:
     found = sources.locate(str(digits_run), Path("runs"), epochs="all")
     assert [s.label for s in found] == ["demo@0001", "demo@0002", "demo@best"]
