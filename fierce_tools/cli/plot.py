@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from fierce_tools.report import Lines, Points, Series
 
 MARKERS = "braille"
+# Without colour a point says by its sign which series it is of; so do the few points of a small series always.
+SIGNS = "·+o×*#%&"
+FEW = 5
 # Told apart by people with any colour vision, on dark and on light.
 COLORS = ("blue+", "orange+", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
 
@@ -29,16 +32,22 @@ def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
         hue = COLORS[number % len(COLORS)]
         for piece, (xs, ys) in enumerate(pieces(series, log_x=log_x, log_y=log_y)):
             drawn += len(xs)
+            alone = isinstance(block, Points) and (len(series.x) <= FEW or not color)
             paint = plt.scatter if isinstance(block, Points) or len(xs) == 1 else plt.plot
             paint(
                 xs,
                 ys,
-                marker=MARKERS,
+                marker=SIGNS[number % len(SIGNS)] if alone else MARKERS,
                 color=color_code(hue),
                 label=series.label if piece == 0 and len(block.series) > 1 else None,
             )
     if not drawn:
         return f"{block.title}: nothing finite to draw"
+    if isinstance(block, Points):
+        if block.x_range is not None:
+            plt.xlim(*block.x_range)
+        if block.y_range is not None:
+            plt.ylim(*block.y_range)
     if log_x:
         plt.xscale("log")
     if log_y:

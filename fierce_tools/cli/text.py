@@ -55,10 +55,13 @@ def print_report(report: Report) -> None:
 
 def _print_charts(charts: Sequence[Lines | Points]) -> None:
     columns = width()
-    if len(charts) == 2 and columns >= SIDE_BY_SIDE:
-        left = int((columns - 2) * 0.6)
-        sizes = (left, columns - 2 - left)
-        print(plot.beside([plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]))
+    clouds = all(isinstance(chart, Points) for chart in charts)
+    if columns >= SIDE_BY_SIDE and (clouds or len(charts) == 2):
+        # Clouds compare only at the same size; a curve gets the room beside what explains it.
+        left = int((columns - 2) * (0.5 if clouds else 0.6))
+        for start in range(0, len(charts), 2):
+            sizes = zip(charts[start : start + 2], (left, columns - 2 - left), strict=False)
+            print(plot.beside([plot.draw(chart, size, HEIGHT, color=colored()) for chart, size in sizes]))
     else:
         for chart in charts:
             print(plot.draw(chart, min(columns, 110), HEIGHT, color=colored()))
