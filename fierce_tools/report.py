@@ -52,12 +52,14 @@ class Lines:
 
 @dataclass(frozen=True)
 class Points:
-    """Series as single points."""
+    """Series as single points; a range fixes an axis, so that one source's charts side by side compare."""
 
     title: str
     x_label: str
     y_label: str
     series: tuple[Series, ...]
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,9 @@ def _merged(found: Mapping[str, Any]) -> list[Block]:
         return [
             Table(first.title, ("source", *first.columns), tuple((n, *row) for n, b in found.items() for row in b.rows))
         ]
-    if isinstance(first, Lines | Points):
+    # A chart with axes of its own is a place of its own: nothing can be laid over it.
+    own_axes = isinstance(first, Points) and first.x_range is not None
+    if isinstance(first, Lines | Points) and not own_axes:
         series: list[Series] = []
         for source, block in found.items():
             for one in block.series:

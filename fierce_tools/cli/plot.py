@@ -10,6 +10,8 @@ from fierce_tools.report import Lines, Points, Series
 # Told apart by people with any colour vision, on dark and on light; marks where there is no colour.
 COLORS = ("blue+", "orange", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
 MARKS = ("•", "×", "+", "o", "▲", "#", "◇", "=")
+# The few points of a small series, such as the middle of a cloud, are always drawn as their mark.
+FEW = 5
 
 
 def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
@@ -26,13 +28,20 @@ def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
     log_x, log_y = (block.log_x, block.log_y) if isinstance(block, Lines) else (False, False)
     drawn = False
     for number, series in enumerate(block.series):
+        few = isinstance(block, Points) and len(series.x) <= FEW
         for xs, ys in pieces(series, log_x=log_x, log_y=log_y):
             paint = plt.scatter if isinstance(block, Points) or len(xs) == 1 else plt.plot
-            mark = "braille" if color or len(block.series) == 1 else MARKS[number % len(MARKS)]
+            plain = not few and (color or len(block.series) == 1)
+            mark = "braille" if plain else MARKS[number % len(MARKS)]
             paint(xs, ys, marker=mark, color=COLORS[number % len(COLORS)])
             drawn = True
     if not drawn:
         return f"{block.title}: nothing finite to draw".ljust(width)
+    if isinstance(block, Points):
+        if block.x_range is not None:
+            plt.xlim(*block.x_range)
+        if block.y_range is not None:
+            plt.ylim(*block.y_range)
     if log_x:
         plt.xscale("log")
     if log_y:
@@ -79,5 +88,5 @@ def beside(charts: Sequence[str], widths: Sequence[int]) -> str:
     """Charts next to one another, the shorter ones filled up with blank lines."""
     rows = [chart.split("\n") for chart in charts]
     tall = max(len(r) for r in rows)
-    padded = [r + [" " * w] * (tall - len(r)) for r, w in zip(rows, widths, strict=True)]
+    padded = [r + [" " * w] * (tall - len(r)) for r, w in zip(rows, widths, strict=False)]
     return "\n".join("  ".join(parts).rstrip() for parts in zip(*padded, strict=True))

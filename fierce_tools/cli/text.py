@@ -55,11 +55,16 @@ def print_report(report: Report) -> None:
 
 def _print_charts(charts: Sequence[Lines | Points]) -> None:
     columns = width()
-    if len(charts) == 2 and columns >= SIDE_BY_SIDE:
-        left = int((columns - 2) * 0.6)
-        sizes = (left, columns - 2 - left)
-        drawn = [plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]
-        print(plot.beside(drawn, sizes))
+    clouds = all(isinstance(chart, Points) for chart in charts)
+    if columns >= SIDE_BY_SIDE and (len(charts) == 2 or (clouds and len(charts) > 1)):
+        # Clouds compare only at the same size; a curve gets the room beside what explains it.
+        left = int((columns - 2) * (0.5 if clouds else 0.6))
+        for start in range(0, len(charts), 2):
+            sizes = (left, columns - 2 - left)
+            drawn = [
+                plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts[start : start + 2], sizes, strict=False)
+            ]
+            print(plot.beside(drawn, sizes))
     else:
         for chart in charts:
             print(plot.draw(chart, min(columns, 110), HEIGHT, color=colored()))
