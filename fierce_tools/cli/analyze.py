@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -56,13 +57,26 @@ def _command(name: str) -> Callable[..., None]:
         device: Device = "auto",
         fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was kept.")] = False,
         runs_dir: RunsDir = None,
+        save: Annotated[
+            str | None,
+            typer.Option(
+                "--save",
+                metavar="FILE",
+                help="Draw the charts too: .png, .svg or .pdf.",
+                show_default=False,
+                rich_help_panel="Output",
+            ),
+        ] = None,
         format: Format = "text",
         **options: Any,
     ) -> None:
         from fierce_tools import sources
+        from fierce_tools.cli import figures
         from fierce_tools.experiments._ask import Places, ask
         from fierce_tools.report import combine
 
+        if save is not None:
+            figures.check(Path(save))
         root = runs.folder(runs_dir)
         found = _distinct([s for path in paths for s in sources.locate(path, root, epochs=_whole(epochs))])
         given = {k: v for k, v in options.items() if v is not None}
@@ -71,6 +85,9 @@ def _command(name: str) -> Callable[..., None]:
             s.label: ask(name, s, given, split=split, logits_key=logits, places=places, fresh=fresh) for s in found
         }
         report = combine({label: answer.report for label, answer in answers.items()})
+        if save is not None:
+            left_out = figures.save(report, Path(save))
+            text.say(f"drawn: {save}" + (f" (without {', '.join(left_out)})" if left_out else ""))
         if format == "text":
             text.print_report(report)
             return

@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 
 from fierce_tools.report import Lines, Points, Series
 
-# Told apart by people with any colour vision, on dark and on light; marks where there is no colour.
+DOTS = "braille"
+POINT = "●"
+# Without colour, or with more series than colours, each series has a sign of its own.
+SIGNS = "ox+*#@%&" + "".join(c for c in string.ascii_letters if c not in "ox")
+# Told apart by people with any colour vision, on dark and on light.
 COLORS = ("blue+", "orange", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
-MARKS = ("•", "×", "+", "o", "▲", "#", "◇", "=")
-# The few points of a small series, such as the middle of a cloud, are always drawn as their mark.
+# Signs on a line stand at least this many columns apart.
+APART = 6
+LEGEND_LINES = 5
 FEW = 5
 
 
 def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
-    """A chart of `width` columns and `height` rows with its legend below, every line of it that wide."""
+    """A chart of `width` columns and `height` rows, every line of it that wide; its legend is below it."""
     import plotext as plt
 
+    several = len(block.series) > 1
+    signed = several and (not color or len(block.series) > len(COLORS))
+    legend = _legend(block, width, color, signed) if several else []
     plt.clear_figure()
     plt.theme("clear")
     plt.limit_size(False, False)
-    plt.plotsize(width, height)
+    plt.plotsize(width, max(height - len(legend), 8))
     plt.title(block.title)
     plt.xlabel(block.x_label)
     plt.ylabel(block.y_label)
     log_x, log_y = (block.log_x, block.log_y) if isinstance(block, Lines) else (False, False)
-    drawn = False
+    drawn = 0
+    marks: list[tuple[list[float], list[float], str, str]] = []
+    hues = _hues(block)
     for number, series in enumerate(block.series):
-        few = isinstance(block, Points) and len(series.x) <= FEW
+        hue, sign = hues[number], SIGNS[number % len(SIGNS)] if signed else POINT
         for xs, ys in pieces(series, log_x=log_x, log_y=log_y):
-            paint = plt.scatter if isinstance(block, Points) or len(xs) == 1 else plt.plot
-            plain = not few and (color or len(block.series) == 1)
-            mark = "braille" if plain else MARKS[number % len(MARKS)]
-            paint(xs, ys, marker=mark, color=COLORS[number % len(COLORS)])
-            drawn = True
+            drawn += len(xs)
+            if isinstance(block, Points):
+                # The few points of a small series, such as the middle of a cloud, are drawn whole.
+                plain = not signed and len(series.x) > FEW
+                plt.scatter(xs, ys, marker=DOTS if plain else sign, color=hue)
+            elif len(xs) == 1:
+                marks.append((xs, ys, sign, hue))
+            else:
+                plt.plot(xs, ys, marker=DOTS, color=hue)
+                if signed:
+                    step = max(1, math.ceil(len(xs) * APART / width))
+                    first = number * step // len(block.series)
+                    marks.append((xs[first::step], ys[first::step], sign, hue))
+    for xs, ys, sign, hue in marks:  # over the lines
+        plt.scatter(xs, ys, marker=sign, color=hue)
     if not drawn:
         return f"{block.title}: nothing finite to draw".ljust(width)
     if isinstance(block, Points):
@@ -46,37 +67,63 @@ def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
         plt.xscale("log")
     if log_y:
         plt.yscale("log")
-    text = plt.build() if color else plt.uncolorize(plt.build())
-    return "\n".join([*text.rstrip("\n").split("\n"), *legend(block.series, width, color=color)])
+    text = plt.build()
+    text = text.rstrip("\n") if color else plt.uncolorize(text).rstrip("\n")
+    return "\n".join([text, *legend])
 
 
-def legend(series: Sequence[Series], width: int, *, color: bool) -> list[str]:
-    """Lines that name each series beside its mark, each `width` columns wide; none for a single series."""
+def _legend(block: Lines | Points, width: int, color: bool, signed: bool) -> list[str]:
+    """Signs and names of the series, wrapped to the width; what does not fit into a few lines is counted."""
     import plotext as plt
 
-    if len(series) < 2:
-        return []
-    rows: list[str] = []
-    row, used = "", width
-    for number, one in enumerate(series):
-        mark = "━━" if color else MARKS[number % len(MARKS)]
-        label = one.label if len(one.label) <= width - 6 else one.label[: width - 7] + "…"
-        size = len(mark) + len(label) + 4
-        if used + size > width:
-            if row:
-                rows.append(row + " " * (width - used))
-            row, used = "", 0
-        row += f"  {plt.colorize(mark, COLORS[number % len(COLORS)]) if color else mark} {label} "
-        used += size
-    return [*rows, row + " " * (width - used)]
+    lines: list[list[tuple[str, str, str]]] = [[]]
+    used = 0
+    for number, (series, hue) in enumerate(zip(block.series, _hues(block), strict=True)):
+        single = isinstance(block, Points) or len(series.x) == 1
+        sign = SIGNS[number % len(SIGNS)] if signed else POINT if single else "──"
+        label = series.label if len(series.label) + 6 <= width else series.label[: width - 7] + "…"
+        room = len(sign) + len(label) + 4
+        if lines[-1] and used + room > width:
+            lines.append([])
+            used = 0
+        lines[-1].append((sign, label, hue))
+        used += room
+    hidden = sum(map(len, lines[LEGEND_LINES:]))
+    if hidden:
+        hidden += len(lines[LEGEND_LINES - 1])
+        lines = [*lines[: LEGEND_LINES - 1], [("", f"and {hidden} more", "")]]
+    shown = []
+    for line in lines:
+        plain = "".join(f"   {sign} {label}" for sign, label, _ in line)
+        painted = "".join(
+            f"   {plt.colorize(sign, hue) if color and hue else sign} {label}" for sign, label, hue in line
+        )
+        shown.append(painted + " " * (width - len(plain)))
+    return shown
+
+
+def _hues(block: Lines | Points) -> list[str]:
+    """A colour for each series; a single point among lines, such as an optimum, has that of the line before it."""
+    hues: list[str] = []
+    number = -1
+    for series in block.series:
+        number += not (isinstance(block, Lines) and number >= 0 and len(series.x) == 1)
+        hues.append(COLORS[number % len(COLORS)])
+    return hues
 
 
 def pieces(series: Series, *, log_x: bool, log_y: bool) -> list[tuple[list[float], list[float]]]:
     """The runs of consecutive points that can be drawn."""
     runs: list[tuple[list[float], list[float]]] = [([], [])]
     for x, y in zip(series.x, series.y, strict=True):
-        positive = (not log_x or x > 0) and (not log_y or (y is not None and y > 0))
-        if y is not None and math.isfinite(x) and math.isfinite(y) and positive:
+        good = (
+            y is not None
+            and math.isfinite(x)
+            and math.isfinite(y)
+            and not (log_x and x <= 0)
+            and not (log_y and y <= 0)
+        )
+        if good and y is not None:
             runs[-1][0].append(float(x))
             runs[-1][1].append(float(y))
         elif runs[-1][0]:
@@ -85,7 +132,7 @@ def pieces(series: Series, *, log_x: bool, log_y: bool) -> list[tuple[list[float
 
 
 def beside(charts: Sequence[str], widths: Sequence[int]) -> str:
-    """Charts next to one another, the shorter ones filled up with blank lines."""
+    """Charts of those widths next to one another, padded to the tallest."""
     rows = [chart.split("\n") for chart in charts]
     tall = max(len(r) for r in rows)
     padded = [r + [" " * w] * (tall - len(r)) for r, w in zip(rows, widths, strict=False)]

@@ -78,23 +78,48 @@ def _print_block(block: Block) -> None:
     elif isinstance(block, Table):
         print_table(block.title, block.columns, block.rows)
     elif isinstance(block, Bars):
-        print_table(
-            block.title,
-            ("", block.unit, ""),
-            [(n, v, _bar(v, block.values)) for n, v in zip(block.labels, block.values, strict=True)],
-        )
+        _print_bars(block)
     elif isinstance(block, Heat):
-        print_table(
-            block.title, ("", *block.columns), [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
-        )
+        _print_heat(block)
     elif isinstance(block, Images):
         print_table(block.title, ("index", ""), list(zip(block.index, block.captions, strict=True)))
 
 
-def _bar(value: float | None, values: Iterable[float | None]) -> str:
-    finite = [abs(v) for v in values if v is not None and math.isfinite(v)]
+def _print_bars(block: Bars) -> None:
+    finite = [abs(v) for v in block.values if v is not None and math.isfinite(v)]
     top = max(finite, default=0.0)
-    return "" if value is None or not math.isfinite(value) or top == 0 else "▇" * round(30 * abs(value) / top)
+    taken = max(map(len, block.labels), default=0) + max([len(block.unit), *(len(show(v)) for v in block.values)]) + 8
+    room = max(10, min(50, width() - taken))
+    rows = [(n, v, _bar(v, top, room)) for n, v in zip(block.labels, block.values, strict=True)]
+    print_table(block.title, ("", block.unit, ""), rows)
+
+
+def _bar(value: float | None, top: float, room: int) -> str:
+    if value is None or not math.isfinite(value) or top == 0:
+        return ""
+    whole, eighths = divmod(round(8 * room * abs(value) / top), 8)
+    return "█" * whole + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths]
+
+
+def _print_heat(block: Heat) -> None:
+    from rich.console import Console
+
+    from fierce_tools.cli import heat
+
+    if not _folding():
+        rows = [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
+        print_table(block.title, ("", *block.columns), rows)
+        return
+    plain = not colored()
+    console = Console(file=sys.stdout, width=width(), no_color=plain, highlight=False, force_terminal=not plain)
+    for line in heat.draw(block, width(), color=not plain):
+        console.print(line, no_wrap=True)
+    print()
+
+
+def _folding() -> bool:
+    """Whether lines must fit: a pipe gets whole ones, since cut cells could not be searched or pasted."""
+    return sys.stdout.isatty() or bool(os.environ.get("COLUMNS"))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
@@ -115,8 +140,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell
     for row in cells:
         table.add_row(*(Text(show(value)) for value in row))
     plain = not colored()
-    # A pipe gets whole lines: cut cells could not be searched or pasted.
-    wide = width() if sys.stdout.isatty() or os.environ.get("COLUMNS") else 10_000
+    wide = width() if _folding() else 10_000
     console = Console(
         file=sys.stdout, width=wide, no_color=plain, highlight=False, force_terminal=not plain, legacy_windows=False
     )
