@@ -82,3 +82,8 @@ def load_numpy(path: Path, *, only: Collection[str] | None = None) -> dict[str, 
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error)
         raise DataError(f"{path} is not readable: {reason}", "write it with numpy.save or numpy.savez") from None
+
+
+def name_of(values: Mapping[str, Any]) -> str:
+    """A short name for plain values, the same whenever they are (16 hexadecimal digits)."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]

@@ -161,6 +161,11 @@ def read_function(path: Path, function: str, name: str) -> Spec:
     return Spec(name, doc.partition("\n")[0], doc, arrays, optional, argument, options, presets)
 
 
+def draws() -> Spec:
+    """The options of draws under augmentation, which come with every analysis that takes `draws`."""
+    return read_function(Path(__file__).parent / "training" / "draws.py", "draw", "draws")
+
+
 def _is_annotated(annotation: ast.expr | None) -> bool:
     return isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Annotated")
 

@@ -49,7 +49,7 @@ class Source:
 
     def analysis_path(self, analysis: str, key: str) -> Path:
         """The file of one saved result."""
-        return self.home / "analyses" / f"{analysis}-{key[:16]}.json"
+        return self.home / "analyses" / f"{analysis}-{key}.json"
 
 
 def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:

@@ -12,7 +12,8 @@ import pytest
 
 from fierce_tools import sources
 from fierce_tools.errors import DataError
-from fierce_tools.experiments._ask import Places, ask, outputs_of
+from fierce_tools.experiments._ask import ask
+from fierce_tools.experiments._gather import Places, outputs_of
 
 
 def only(path: Path | str, root: Path = Path("runs"), **options: str) -> sources.Source:

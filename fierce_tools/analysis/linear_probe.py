@@ -97,7 +97,7 @@ def linear_probe(
     per_class: Annotated[bool, "also for each class"] = False,
     seed: Annotated[int, "seed of the draw of training examples"] = 0,
 ) -> LinearProbe:  # fmt: skip
-    """Accuracy of logistic regression on frozen features, with k nearest neighbours beside it.
+    """Accuracy, a fraction, of logistic regression on frozen features, with k nearest neighbours beside it.
 
     Minimises ½‖W‖² + C·Σ CE(softmax(Wx + b), y) over features x [N, D] standardised by training. C is the one with
     the highest validation accuracy, the smaller of equals; so is k (Euclidean distance, ties to the lower class).

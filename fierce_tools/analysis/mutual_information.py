@@ -12,6 +12,9 @@ from fierce_tools.analysis._soft import BLOCK, check_logits
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Cell, Report, Scalars
 
+# Asked of the training examples unless another split is named.
+DEFAULT_SPLIT = "train"
+
 
 @dataclass(frozen=True)
 class MutualInformation:

@@ -96,7 +96,7 @@ def projection(
     With x = (features, 1) and w_c = (head_weight[c], head_bias[c]), coordinates are (x - w0)·basis, the basis from
     Gram-Schmidt of w1 - w0 and w2 - w0, so that distances between the templates are the true ones. Beside it the
     within/between ratio and neural collapse NC1 to NC3 over all classes. features [N, D], labels [N], head_weight
-    [C, D], head_bias [C]. Overlap of two classes: the mean probability that either's training examples give the other.
+    [C, D], head_bias [C]. Overlap, a fraction: the mean probability that either's examples give the other class.
     Raises UsageError for classes that are not three different ones, DataError for arrays not finite or that do not fit,
     a class without examples, or templates on one line. Source: Müller, Kornblith, Hinton 2019; Papyan et al. 2020.
     """

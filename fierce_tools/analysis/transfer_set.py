@@ -15,6 +15,9 @@ from fierce_tools.report import Cell, Images, Report, Scalars, Table
 
 SHOWN = 20
 
+# Asked of the training examples unless another split is named.
+DEFAULT_SPLIT = "train"
+
 
 @dataclass(frozen=True)
 class TransferSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +15,7 @@ from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
 from fierce_tools.cli.options import Format, Parameter, RunsDir, extend
 from fierce_tools.errors import UsageError
-from fierce_tools.menu import ANALYSES
+from fierce_tools.menu import ANALYSES, literal
 
 if TYPE_CHECKING:
     from fierce_tools.sources import Source
@@ -28,6 +28,7 @@ def commands() -> dict[str, Callable[..., None]]:
 
 def _command(name: str) -> Callable[..., None]:
     spec = binding.read(ANALYSES, name)
+    default_split: Any = literal(ANALYSES.source(name), "DEFAULT_SPLIT") or "test"
 
     def analyze(
         paths: Annotated[
@@ -36,7 +37,7 @@ def _command(name: str) -> Callable[..., None]:
         ],
         split: Annotated[
             Literal["train", "val", "test"], typer.Option("--split", help="Which split of a checkpoint's data.")
-        ] = "test",
+        ] = default_split,
         epochs: Annotated[
             str | None,
             typer.Option(
@@ -62,7 +63,20 @@ def _command(name: str) -> Callable[..., None]:
             typer.Option(
                 "--save",
                 metavar="FILE",
-                help="Draw the charts too: .png, .svg or .pdf.",
+                help="Save it: charts .png .svg .pdf, tables .md .csv, arrays .safetensors .npz, or .json.",
+                show_default=False,
+                rich_help_panel="Output",
+            ),
+        ] = None,
+        images: Annotated[
+            bool, typer.Option("--images", help="Show the images the answer names.", rich_help_panel="Output")
+        ] = False,
+        montage: Annotated[
+            str | None,
+            typer.Option(
+                "--montage",
+                metavar="FILE.png",
+                help="Write them to one PNG.",
                 show_default=False,
                 rich_help_panel="Output",
             ),
@@ -71,36 +85,68 @@ def _command(name: str) -> Callable[..., None]:
         **options: Any,
     ) -> None:
         from fierce_tools import sources
-        from fierce_tools.cli import figures
-        from fierce_tools.experiments._ask import Places, ask
+        from fierce_tools.cli import saving
+        from fierce_tools.experiments._ask import ask
+        from fierce_tools.experiments._gather import Places
         from fierce_tools.report import combine
 
         if save is not None:
-            figures.check(Path(save))
+            saving.check(Path(save), 2 if epochs == "all" else len(set(paths)))
         root = runs.folder(runs_dir)
         found = _distinct([s for path in paths for s in sources.locate(path, root, epochs=_whole(epochs))])
-        given = {k: v for k, v in options.items() if v is not None}
+        given = {k: v for k, v in options.items() if v is not None and k != "teacher"}
+        teacher = _one(options["teacher"], root) if options.get("teacher") else None
         places = Places(data, data_root, False, device)
-        answers = {
-            s.label: ask(name, s, given, split=split, logits_key=logits, places=places, fresh=fresh) for s in found
-        }
+        answers = {}
+        for source in found:
+            answers[source.label] = ask(
+                name, source, given, split=split, logits_key=logits, teacher=teacher, places=places, fresh=fresh
+            )
         report = combine({label: answer.report for label, answer in answers.items()})
+        document = _document(name, split, found, answers)
         if save is not None:
-            left_out = figures.save(report, Path(save))
-            text.say(f"drawn: {save}" + (f" (without {', '.join(left_out)})" if left_out else ""))
-        if format == "text":
-            text.print_report(report)
+            saving.save(Path(save), report, document)
+        if format == "json":
+            text.print_json(document)
             return
-        results = [
-            {"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256, "values": a.values}
-            for s, a in zip(found, answers.values(), strict=True)
-        ]
-        resolved = next(iter(answers.values())).identity["options"]
-        text.print_json({"format": 1, "analysis": name, "options": resolved, "split": split, "results": results})
+        text.print_report(report)
+        if images or montage is not None:
+            from fierce_tools.cli import pictures
+
+            for source in found:
+                pictures.show(source, answers[source.label].report, split, places, show=images, montage=montage)
 
     analyze.__name__ = name
     analyze.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))
-    return extend(analyze, [Parameter(o, "Analysis") for o in spec.options])
+    return extend(analyze, [*(Parameter(o, "Analysis") for o in spec.options), *_needs(spec)])
+
+
+def _needs(spec: binding.Spec) -> list[Parameter]:
+    """Options that come with the arrays an analysis names: a teacher, draws under augmentation."""
+    more = []
+    if any(a.startswith("teacher_") for a in (*spec.arrays, *spec.optional_arrays)):
+        teacher = binding.Option("teacher", "str", None, "the run, checkpoint or file to compare with", optional=True)
+        more.append(Parameter(teacher, "Analysis"))
+    if "draws" in spec.arrays:
+        more += [Parameter(o, "Draws under augmentation") for o in binding.draws().options]
+    return more
+
+
+def _one(path: str, root: Path) -> Source:
+    from fierce_tools import sources
+
+    found = sources.locate(path, root)
+    return found[0]
+
+
+def _document(name: str, split: str, found: list[Source], answers: Mapping[str, Any]) -> dict[str, Any]:
+    results = []
+    for source in found:
+        answer = answers[source.label]
+        where = {"source": source.label, "path": str(source.path), "epoch": source.epoch, "input_sha256": source.sha256}
+        results.append({**where, "split": answer.identity["split"], "values": answer.values})
+    options = next(iter(answers.values())).identity["options"]
+    return {"format": 1, "analysis": name, "options": options, "split": split, "results": results}
 
 
 def _whole(epochs: str | None) -> str | None:

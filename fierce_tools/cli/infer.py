@@ -44,7 +44,7 @@ def infer(
     """Run a checkpoint on a split, in float32, and keep its logits, labels and index (and features)."""
     from fierce_tools import outputs, sources
     from fierce_tools.errors import UsageError
-    from fierce_tools.experiments._ask import Places, outputs_of
+    from fierce_tools.experiments._gather import Places, outputs_of
     from fierce_tools.experiments._record import figures_of
 
     found = sources.locate(path, runs.folder(runs_dir), epochs=epochs)

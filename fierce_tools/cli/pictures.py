@@ -5,10 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fierce_tools.errors import UsageError
+from fierce_tools.cli import text
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.report import Images, Report
+
+if TYPE_CHECKING:
+    from fierce_tools.experiments._gather import Places
+    from fierce_tools.sources import Source
 
 # Smaller images are enlarged to about this many columns, larger ones reduced to the second.
 LEAST, MOST = 14, 32
@@ -63,7 +70,7 @@ def half_blocks(image: np.ndarray, *, color: bool) -> list[str]:
     return rows
 
 
-def montage(images: np.ndarray, captions: Sequence[str], path: Path) -> None:
+def write_montage(images: np.ndarray, captions: Sequence[str], path: Path) -> None:
     """Write images u8 [N, H, W, c] with their captions to one PNG, whole or not at all."""
     from PIL import Image, ImageDraw
 
@@ -86,3 +93,30 @@ def montage(images: np.ndarray, captions: Sequence[str], path: Path) -> None:
         pen.text((x, y + height * factor + 2), "\n".join(lines), fill="black", spacing=1)
     with replacing(path) as temporary:
         sheet.save(temporary, format="PNG")
+
+
+def show(source: Source, report: Report, split: str, places: Places, *, show: bool, montage: str | None) -> None:
+    """The images a report names, looked up in their split: in the terminal, as one PNG, or both.
+
+    Raises DataError where the source has no images.
+    """
+    from fierce_tools.experiments._gather import outputs_of
+
+    blocks = [block for block in report.blocks if isinstance(block, Images) and block.index]
+    if not blocks:
+        raise UsageError("this answer names no images", "leave --images and --montage out")
+    if not source.checkpoint:
+        raise DataError(f"{source.path} is a file of arrays: its images are not known", "ask a run or a checkpoint")
+    found = outputs_of(source, split, {"index", "images"}, places)
+    pixels = found.get("images", source=f"{source.label} ({split})")
+    position = {int(i): row for row, i in enumerate(found.get("index"))}
+    for block in blocks:
+        chosen = pixels[[position[i] for i in block.index]]
+        if show:
+            print(f"\n{source.label}: {block.title}\n")
+            print(grid(chosen, block.captions, text.width(), color=text.colored()))
+        if montage is not None:
+            target = Path(montage)
+            montage_to = target if len(blocks) == 1 else target.with_stem(f"{target.stem}-{blocks.index(block) + 1}")
+            write_montage(chosen, block.captions, montage_to)
+            text.say(f"written: {montage_to}")

@@ -200,4 +200,4 @@ def test_the_command_draws_and_still_answers(arrays: Path, tmp_path: Path, capsy
 
 def test_the_command_refuses_before_it_computes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("analyze", "calibration", str(tmp_path / "absent.npz"), "--save", "figure.jpg") == 2
-    assert "no figure ends in .jpg" in capsys.readouterr().err
+    assert "nothing is saved as .jpg" in capsys.readouterr().err

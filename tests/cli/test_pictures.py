@@ -47,10 +47,10 @@ def test_a_montage(tmp_path: Path) -> None:
     from PIL import Image
 
     images = np.random.default_rng(0).integers(0, 255, (12, 28, 28, 3), dtype=np.uint8)
-    pictures.montage(images, [f"label {i}" for i in range(12)], tmp_path / "m.png")
+    pictures.write_montage(images, [f"label {i}" for i in range(12)], tmp_path / "m.png")
     with Image.open(tmp_path / "m.png") as picture:
         pixels = np.asarray(picture)
     assert pixels.shape[2] == 3
     np.testing.assert_array_equal(pixels[12 : 12 + 112 : 4, 12 : 12 + 112 : 4], images[0])
     with pytest.raises(UsageError):
-        pictures.montage(images, [""] * 12, tmp_path / "m.jpg")
+        pictures.write_montage(images, [""] * 12, tmp_path / "m.jpg")

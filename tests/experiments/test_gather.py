@@ -10,7 +10,8 @@ import pytest
 
 from fierce_tools import binding, sources
 from fierce_tools.errors import DataError
-from fierce_tools.experiments._ask import Places, ask, gather
+from fierce_tools.experiments._ask import ask
+from fierce_tools.experiments._gather import Places, gather
 from fierce_tools.menu import ANALYSES
 
 
@@ -36,10 +37,10 @@ def source(run: Path) -> sources.Source:
 def test_optional_arrays_of_a_missing_split_are_none(runs: dict[str, Path]) -> None:
     spec = binding.read(ANALYSES, "calibration")
     assert spec.optional_arrays == ("val_logits", "val_labels")
-    there = gather(spec, source(runs["with"]), "test", None, Places(device="cpu"))
+    there = gather(spec, source(runs["with"]), "test", places=Places(device="cpu"))
     assert there["val_logits"].shape == (len(there["val_labels"]), 10)
     assert len(there["val_logits"]) != len(there["logits"])
-    gone = gather(spec, source(runs["without"]), "test", None, Places(device="cpu"))
+    gone = gather(spec, source(runs["without"]), "test", places=Places(device="cpu"))
     assert gone["val_logits"] is None
     assert gone["val_labels"] is None
     assert gone["logits"].shape == there["logits"].shape
@@ -47,25 +48,25 @@ def test_optional_arrays_of_a_missing_split_are_none(runs: dict[str, Path]) -> N
 
 def test_needed_arrays_of_a_missing_split_are_an_error(runs: dict[str, Path]) -> None:
     with pytest.raises(DataError, match="no validation split"):
-        gather(binding.read(ANALYSES, "calibration"), source(runs["without"]), "val", None, Places(device="cpu"))
+        gather(binding.read(ANALYSES, "calibration"), source(runs["without"]), "val", places=Places(device="cpu"))
     needs = binding.Spec("needs", "", "", arrays=("logits", "val_logits"))
     with pytest.raises(DataError, match="no validation split"):
-        gather(needs, source(runs["without"]), "test", None, Places(device="cpu"))
+        gather(needs, source(runs["without"]), "test", places=Places(device="cpu"))
 
 
 def test_other_errors_of_an_optional_split_are_not_swallowed(
     runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the absence of validation makes None; data that are not those of the training stay an error."""
-    from fierce_tools.experiments import _ask
+    from fierce_tools.experiments import _gather
 
     def elsewhere(*_: object) -> None:
         raise DataError("not the same data")
 
-    monkeypatch.setattr(_ask, "outputs_of", elsewhere)
+    monkeypatch.setattr(_gather, "outputs_of", elsewhere)
     only = binding.Spec("only", "", "", optional_arrays=("val_logits",))
     with pytest.raises(DataError, match="not the same data"):
-        gather(only, source(runs["without"]), "test", None, Places())
+        gather(only, source(runs["without"]), "test", places=Places())
 
 
 def test_calibration_without_validation_asks_for_cross_fitting(runs: dict[str, Path]) -> None:
@@ -87,6 +88,6 @@ def test_a_file_gives_its_optional_arrays_or_none(tmp_path: Path) -> None:
     places = Places()
     for name, there in (("bare", False), ("full", True)):
         (found,) = sources.locate(str(tmp_path / f"{name}.npz"), tmp_path)
-        arrays = gather(spec, found, "test", None, places)
+        arrays = gather(spec, found, "test", places=places)
         assert (arrays["val_logits"] is not None) == there
         assert (arrays["val_labels"] is not None) == there

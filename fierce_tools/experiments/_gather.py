@@ -1,0 +1,200 @@
+"""Bring the arrays an analysis names: from a file, from what was kept beside a checkpoint, or made now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fierce_tools import arrayfile, binding, outputs, sources
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.menu import DATASETS
+from fierce_tools.outputs import Outputs
+from fierce_tools.recipe import resolve
+from fierce_tools.sources import Source
+
+PREFIXES = ("train_", "val_")
+TEACHER = "teacher_"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder."""
+
+    data: str | None = None
+    data_root: str | None = None
+    download: bool = False
+    device: str = "auto"
+
+
+def gather(
+    spec: binding.Spec,
+    source: Source,
+    split: str,
+    *,
+    logits_key: str | None = None,
+    teacher: Source | None = None,
+    draws: Mapping[str, Any] | None = None,
+    places: Places | None = None,
+) -> dict[str, Any]:
+    """The arrays that an analysis names, each from its split; None for an optional one that is not to be had.
+
+    Those with the prefix `teacher_` are the teacher's, on the same split; `draws` are the options of their making.
+    Raises DataError for an array that the analysis needs.
+    """
+    where = places or Places()
+    own = replace(spec, arrays=_others(spec.arrays), optional_arrays=_others(spec.optional_arrays))
+    arrays = _own(own, source, split, logits_key, draws or {}, where)
+    taught = tuple(p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(TEACHER))
+    if teacher is None:
+        if set(taught) & set(spec.arrays):
+            raise UsageError(f"{spec.name} compares with a teacher", "say which with --teacher PATH")
+        return arrays | dict.fromkeys(taught)
+    names = {p.removeprefix(TEACHER) for p in taught}
+    made = outputs_of(teacher, split, names, where) if teacher.checkpoint else outputs.load(teacher.path)
+    return arrays | {p: getattr(made, p.removeprefix(TEACHER)) for p in taught}
+
+
+def _others(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if not name.startswith(TEACHER))
+
+
+def _own(
+    spec: binding.Spec, source: Source, split: str, logits_key: str | None, draws: Mapping[str, Any], places: Places
+) -> dict[str, Any]:
+    if not source.checkpoint:
+        return _from_file(spec, source, logits_key)
+    by_split: dict[str, set[str]] = {}
+    for parameter in (*spec.arrays, *spec.optional_arrays):
+        where, name = _parts(parameter, split)
+        by_split.setdefault(where, set()).add(name)
+    needed = {_parts(parameter, split)[0] for parameter in spec.arrays}
+    found = {
+        where: drawn(source, where, draws, places)
+        if "draws" in names
+        else _of_split(source, where, names, places, where in needed)
+        for where, names in by_split.items()
+    }
+    arrays: dict[str, Any] = {}
+    for parameter in (*spec.arrays, *spec.optional_arrays):
+        where, name = _parts(parameter, split)
+        made = found[where]
+        if parameter in spec.optional_arrays:
+            arrays[parameter] = None if made is None else getattr(made, name)
+        else:
+            assert made is not None
+            arrays[parameter] = made.get(name, source=f"{source.label} ({where})")
+    return arrays
+
+
+def _of_split(source: Source, split: str, names: set[str], places: Places, needed: bool) -> Outputs | None:
+    from fierce_tools.data._splits import NoValidation
+
+    try:
+        return outputs_of(source, split, names, places)
+    except NoValidation:
+        if needed:
+            raise
+        return None
+
+
+def _from_file(spec: binding.Spec, source: Source, logits_key: str | None) -> dict[str, Any]:
+    loaded = outputs.load(source.path, logits_key=logits_key)
+    own = {p for p in (*spec.arrays, *spec.optional_arrays) if not p.startswith(PREFIXES)}
+    others = {p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(PREFIXES)}
+    raw = outputs.read_arrays(source.path)[0] if others else {}
+    arrays: dict[str, Any] = {
+        p: getattr(loaded, p) if p in spec.optional_arrays else loaded.get(p, source=str(source.path)) for p in own
+    }
+    for parameter in others:
+        if parameter not in raw and parameter in spec.arrays:
+            raise DataError(
+                f"{source.path} has no array {parameter!r}, which {spec.name} needs; it holds {', '.join(sorted(raw))}",
+                "add it to the file, or ask a fierce checkpoint",
+            )
+        arrays[parameter] = raw.get(parameter)
+    return arrays
+
+
+def _parts(parameter: str, split: str) -> tuple[str, str]:
+    for prefix in PREFIXES:
+        if parameter.startswith(prefix):
+            return prefix[:-1], parameter.removeprefix(prefix)
+    return split, parameter
+
+
+def outputs_of(source: Source, split: str, wanted: set[str], places: Places, *, fresh: bool = False) -> Outputs:
+    """A checkpoint's outputs on a split: those that were kept, or made now and kept.
+
+    Raises DataError where the data are missing, or are not those it was trained on.
+    """
+    if not fresh and "images" not in wanted and places.data is None:
+        found = sources.kept(source, split, wanted)
+        if found is not None:
+            return found
+    made = _infer(source, split, wanted, places)
+    if places.data is None:
+        sources.keep(source, split, replace(made, images=None))
+    return made
+
+
+def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
+    """A checkpoint, its examples of a split, and its normalisation. Raises DataError where the data do not fit it."""
+    from fierce_tools import checkpoints
+    from fierce_tools.data._splits import split as cut
+    from fierce_tools.training.batches import Normalization
+    from fierce_tools.training.train import dataset, pick_device
+
+    checkpoint = checkpoints.load(source.path, pick_device(places.device))
+    recipe = checkpoint.recipe
+    if places.data is not None:
+        kept = {k: recipe.data[k] for k in ("val_fraction", "split_seed")}
+        recipe = resolve({**recipe.as_dict(), "data": {"name": places.data, **kept}})
+    takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
+    here = {"data_root": places.data_root, "download": places.download or None}
+    recipe = recipe.with_data(**{k: v for k, v in here.items() if k in takes and v is not None})
+    data = dataset(recipe)
+    if data.shape != tuple(checkpoint.document["input_shape"]) or data.classes != len(checkpoint.class_names):
+        raise DataError(
+            f"{source.label} takes examples of shape {tuple(checkpoint.document['input_shape'])} in "
+            f"{len(checkpoint.class_names)} classes, {data.name} has {data.shape} in {data.classes}",
+            "give the --data it was trained for",
+        )
+    if places.data is None and data.fingerprint() != checkpoint.document["dataset_sha256"]:
+        raise DataError(
+            f"{data.name} as found here is not what {source.label} was trained on (fingerprint "
+            f"{data.fingerprint()[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
+            f"to ask it about these data all the same, say --data {data.name}",
+        )
+    examples = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"]).get(split)
+    return checkpoint, examples, Normalization(checkpoint.mean, checkpoint.std)
+
+
+def _infer(source: Source, split: str, wanted: set[str], places: Places) -> Outputs:
+    from fierce_tools.training.infer import infer
+
+    checkpoint, examples, normalization = _loaded(source, split, places)
+    made = infer(
+        checkpoint.model,
+        examples,
+        normalization,
+        checkpoint.class_names,
+        anchors=checkpoint.anchors,
+        features="features" in wanted,
+    )
+    return replace(made, images=examples.images) if "images" in wanted and examples.images.ndim == 4 else made
+
+
+def drawn(source: Source, split: str, options: Mapping[str, Any], places: Places) -> Outputs:
+    """Outputs of a sample of a split with `draws` [L, n, C]: those that were kept for these options, or made now."""
+    from fierce_tools.training.draws import draw
+
+    name = f"{split}-draws-{arrayfile.name_of(options)}"
+    found = sources.kept(source, name, {"logits", "draws"}) if places.data is None else None
+    if found is not None:
+        return found
+    checkpoint, examples, normalization = _loaded(source, split, places)
+    made = draw(checkpoint.model, examples, normalization, checkpoint.class_names, **options)
+    if places.data is None:
+        sources.keep(source, name, made)
+    return made
