@@ -111,7 +111,7 @@ def _solve(
         objective, start.ravel(), jac=True, method="L-BFGS-B",
         options={
             "maxiter": ITERATIONS, "maxfun": 2 * ITERATIONS,
-            "gtol": tolerance or (1e-6 if double else 3e-5), "ftol": 1e-14 if double else 1e-9,
+            "gtol": tolerance or (1e-6 if double else 1e-4), "ftol": 1e-14 if double else 1e-9,
         },
     )  # fmt: skip
     w, b = weights(found.x)

@@ -1,0 +1,182 @@
+"""How finely a model trained on coarse labels orders the examples, by one-dimensional optimal transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+
+from fierce_tools.analysis._features import check_features, check_labels, check_seed, check_values
+from fierce_tools.analysis._intervals import bootstrap_mean
+from fierce_tools.analysis._metrics import accuracy
+from fierce_tools.analysis._soft import check_logits
+from fierce_tools.analysis._transport import along, first_direction, transport_map, transported
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.report import Report, Scalars, Table
+
+RANKS, MEANS, MIXED, MEAN = "rank matching", "class means", "interpolation", "one mean for all"
+ONE = "the only one"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean squared error of one estimate in squared units of the target, with both ends of its 95 % interval."""
+
+    name: str
+    mse: float
+    low: float | None
+    high: float | None
+
+    @property
+    def rmse(self) -> float:
+        """Its root, in units of the target."""
+        return float(np.sqrt(self.mse))
+
+
+@dataclass(frozen=True)
+class CoarseRegression:
+    """Estimates of the fine target: by rank matching, and, where there are labels and validation, with class means.
+
+    `direction` is 1 where the feature rises with the target and -1 where it falls, `weight` the share of rank matching
+    in the interpolation, `tied` the share of examples whose feature is another's too. `matched` says whose targets
+    were dealt out, `coarse_accuracy` is the model's own on its labels.
+    """
+
+    estimates: tuple[Estimate, ...]
+    direction: int
+    feature: str
+    matched: str
+    weight: float | None
+    tied: float
+    coarse_accuracy: float | None
+    bootstrap: int
+    examples: int
+
+    def report(self) -> Report:
+        """A row for each estimate, and what was chosen where."""
+        rows = tuple((e.name, e.mse, e.low, e.high, e.rmse) for e in self.estimates)
+        values = {
+            "direction": "rising" if self.direction > 0 else "falling",
+            "feature": self.feature,
+            "targets of": self.matched,
+            "weight of ranks": self.weight,
+            "tied features": self.tied,
+            "coarse accuracy": self.coarse_accuracy,
+        }
+        notes = [
+            "Rank matching deals the targets out in the features' order, whose direction is training's better one."
+        ]
+        if self.feature != ONE:
+            notes.append("PC 1: the features along their first principal component on training.")
+        if self.weight is not None:
+            notes.append("Class means are training's, by the predicted class; the weight is validation's best.")
+        if self.bootstrap:
+            notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")
+        blocks = (
+            Table("Error of the fine target", ("estimate", "MSE", "95 % from", "95 % to", "RMSE"), rows),
+            Scalars("How the estimates were made", {k: v for k, v in values.items() if v is not None}),
+        )
+        return Report("Coarse labels, fine target", blocks, tuple(notes))
+
+
+def coarse_regression(
+    features: np.ndarray,
+    targets: np.ndarray,
+    train_features: np.ndarray,
+    train_targets: np.ndarray,
+    val_features: np.ndarray | None = None,
+    val_targets: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    train_labels: np.ndarray | None = None,
+    logits: np.ndarray | None = None,
+    val_logits: np.ndarray | None = None,
+    *,
+    matching: Annotated[
+        Literal["split", "train"], "deal out the split's own targets, as the paper does, or use training's map"
+    ] = "split",
+    bootstrap: Annotated[int, "bootstrap draws for the intervals; 0: none"] = 1000,
+    seed: Annotated[int, "seed of the bootstrap and of the order of equal features"] = 0,
+) -> CoarseRegression:
+    """Error of the fine target where the k-th smallest feature gets the k-th smallest target.
+
+    That is the optimal transport in one dimension from the features [N, 1] to the targets [N]; of wider features the
+    first principal component of training's. Its direction is the one with the smaller error on training. Matching
+    `split` deals out the split's own targets, which it must know as a set (the paper's estimate); `train` applies the
+    map that deals out training's, which knows none. Equal features are ordered by the seed, not by the file. With
+    logits, train_labels and a validation split: the training mean of the predicted class, and w·rank + (1 - w)·class
+    mean with the w in [0, 1] of least validation error. MSE in squared units of the target. Raises UsageError for
+    options out of range, DataError for arrays not finite or that do not fit. Source: Baena, Drumetz, Gripon 2023.
+    """
+    if bootstrap < 0:
+        raise UsageError(f"--bootstrap is {bootstrap}, expected 0 or more", "for example --bootstrap 1000")
+    check_seed(seed)
+    check_features("train_features", train_features)
+    check_features("features", features, like=("train_features", train_features))
+    truth = check_values("targets", targets, len(features))
+    train_truth = check_values("train_targets", train_targets, len(train_features))
+    wide = features.shape[1] > 1
+    component = first_direction(train_features) if wide else np.ones(1)
+    train_line, line = along(train_features, component), along(features, component)
+    rng = np.random.default_rng(seed)
+    rising, falling = (transported(sign * train_line, train_truth, rng) for sign in (1, -1))
+    better = np.square(rising - train_truth).mean() <= np.square(falling - train_truth).mean()
+    direction = 1 if better else -1
+
+    def ranked(values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        if matching == "split":
+            return transported(direction * values, own, rng)
+        return transport_map(direction * train_line, train_truth, direction * values)
+
+    estimates, weight = {RANKS: ranked(line, truth)}, None
+    if logits is not None:
+        _check_rows("logits", logits, labels, len(features))
+    if logits is not None and train_labels is not None:
+        means = _class_means(train_labels, train_truth, logits.shape[1])
+        estimates[MEANS] = by_class = means[logits.argmax(axis=1)]
+        if val_features is not None and val_targets is not None and val_logits is not None:
+            check_features("val_features", val_features, like=("train_features", train_features))
+            _check_rows("val_logits", val_logits, None, len(val_features))
+            val_truth = check_values("val_targets", val_targets, len(val_features))
+            val_ranked = ranked(along(val_features, component), val_truth)
+            weight = best_weight(val_ranked, means[val_logits.argmax(axis=1)], val_truth)
+            estimates[MIXED] = weight * estimates[RANKS] + (1 - weight) * by_class
+    estimates[MEAN] = np.full(len(truth), train_truth.mean())
+    squares = np.stack([np.square(estimate - truth) for estimate in estimates.values()], axis=1)
+    ends = bootstrap_mean(squares, bootstrap, seed)
+    low, high = ([None] * len(estimates),) * 2 if ends is None else (ends[0].tolist(), ends[1].tolist())
+    _, which, often = np.unique(line, return_inverse=True, return_counts=True)
+    return CoarseRegression(
+        estimates=tuple(
+            Estimate(*row) for row in zip(estimates, squares.mean(axis=0).tolist(), low, high, strict=True)
+        ),
+        direction=direction,
+        feature=f"PC 1 of {features.shape[1]}" if wide else ONE,
+        matched="this split" if matching == "split" else "training",
+        weight=weight,
+        tied=float((often[which] > 1).mean()),
+        coarse_accuracy=accuracy(logits, labels) if logits is not None and labels is not None else None,
+        bootstrap=bootstrap,
+        examples=len(truth),
+    )
+
+
+def best_weight(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> float:
+    """The w in [0, 1] with the least mean squared error of w·first + (1 - w)·second, all [N]; 0 where they agree."""
+    apart = first - second
+    size = float(apart @ apart)
+    return float(np.clip(apart @ (truth - second) / size, 0, 1)) if size > 0 else 0.0
+
+
+def _class_means(labels: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
+    """Mean target [C] of each class; of all where a class has no examples."""
+    check_labels("train_labels", labels, len(targets), classes)
+    counts = np.bincount(labels, minlength=classes)
+    sums = np.bincount(labels, weights=targets, minlength=classes)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), targets.mean())
+
+
+def _check_rows(name: str, logits: np.ndarray, labels: np.ndarray | None, rows: int) -> None:
+    check_logits(logits, labels)
+    if len(logits) != rows:
+        raise DataError(f"{name} has {len(logits)} rows, expected {rows}, one for each example")
