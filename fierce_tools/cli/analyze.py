@@ -12,7 +12,7 @@ import typer
 from fierce_tools import binding, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
-from fierce_tools.cli.options import Format, Parameter, RunsDir, extend
+from fierce_tools.cli.options import Factory, Format, Parameter, RunsDir, extend
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import ANALYSES
 
@@ -54,6 +54,7 @@ def _command(name: str) -> Callable[..., None]:
         data: Data = None,
         data_root: DataRoot = None,
         device: Device = "auto",
+        factory: Factory = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was kept.")] = False,
         runs_dir: RunsDir = None,
         format: Format = "text",
@@ -66,7 +67,7 @@ def _command(name: str) -> Callable[..., None]:
         root = runs.folder(runs_dir)
         found = _distinct([s for path in paths for s in sources.locate(path, root, epochs=_whole(epochs))])
         given = {k: v for k, v in options.items() if v is not None}
-        places = Places(data, data_root, False, device)
+        places = Places(data, data_root, False, device, factory)
         answers = {
             s.label: ask(name, s, given, split=split, logits_key=logits, places=places, fresh=fresh) for s in found
         }
