@@ -12,7 +12,7 @@ import torch
 
 from fierce_tools import __version__, arrayfile, files, recipe
 from fierce_tools.errors import DataError, FierceError
-from fierce_tools.menu import MODELS
+from fierce_tools.menu import MODELS, split
 from fierce_tools.models._classifier import Classifier
 
 VERSION = 1
@@ -48,19 +48,26 @@ def save(
     std: np.ndarray,
     anchors: np.ndarray | None = None,
     fingerprint: str = "",
-    epoch: int = 0,
+    epoch: int | None = 0,
     metrics: Mapping[str, Any] | None = None,
+    known: tuple[str, ...] = recipe.SECTIONS,
+    origin: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write a checkpoint, whole or not at all; returns its content hash."""
+    """Write a checkpoint, whole or not at all; returns its content hash.
+
+    Of weights trained elsewhere only some sections of the recipe are `known`, and `origin` says where they are from.
+    """
     arrays = {PREFIX + name: value.detach().float().cpu().contiguous().numpy() if value.is_floating_point() else
               value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}  # fmt: skip
     arrays |= {"normalization.mean": mean, "normalization.std": std}
     if anchors is not None:
         arrays["anchors"] = anchors
+    sections = made.as_dict()
     document = {
-        "format": "checkpoint", "version": VERSION, "recipe": made.as_dict(), "input_shape": list(shape),
-        "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint, "seed": made.train["seed"],
-        "epoch": epoch, "metrics": dict(metrics or {}), "versions": versions(),
+        "format": "checkpoint", "version": VERSION, "recipe": {s: sections[s] for s in known},
+        "input_shape": list(shape), "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint,
+        "seed": made.train["seed"] if "train" in known else None, "epoch": epoch, "metrics": dict(metrics or {}),
+        "origin": dict(origin or {}), "versions": versions(),
     }  # fmt: skip
     return arrayfile.save_arrays(path, arrays, document)
 
@@ -72,7 +79,10 @@ def read_document(path: Path) -> dict[str, Any]:
         kind = (
             f"a fierce {document.get('format')} file" if document else f"of other making, with {len(tensors)} tensors"
         )
-        raise DataError(f"{path} is no fierce checkpoint: it is {kind}", "a checkpoint is written by `fierce train`")
+        raise DataError(
+            f"{path} is no fierce checkpoint: it is {kind}",
+            "a checkpoint is written by `fierce train`, or made of others' weights by `fierce import`",
+        )
     if not isinstance(document.get("version"), int) or document["version"] > VERSION:
         raise DataError(
             f"{path} has format version {document.get('version')}, this fierce {__version__} reads up to {VERSION}",
@@ -81,9 +91,10 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+def load(path: Path, device: torch.device | str = "cpu", *, trusted: str | None = None) -> Checkpoint:
     """A checkpoint with its model on `device`, in eval mode; the content hash is checked.
 
+    A factory that its recipe names is imported only if it is the one in `trusted` (package.module:function).
     Raises DataError for a file that is missing, truncated, foreign, newer or changed, or that its recipe does not fit.
     """
     document = read_document(path)
@@ -91,23 +102,38 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
     try:
         made = recipe.resolve(document["recipe"])
         shape, class_names = tuple(document["input_shape"]), tuple(document["class_names"])
-        model: Classifier = build(made, shape, len(class_names))
+        model: Classifier = build(made, shape, len(class_names), trusted=trusted)
         tensors = {n.removeprefix(PREFIX): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(PREFIX)}
-        model.load_state_dict(tensors)
+        state = (
+            model.state_dict()
+        )  # its metadata stays: some modules of torchvision refuse a state without their version
+        state.clear()
+        state.update(tensors)
+        model.load_state_dict(state)
         mean, std = arrays["normalization.mean"], arrays["normalization.std"]
+    except DataError as error:
+        raise DataError(f"{path}: {error.message}", error.hint) from None
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, FierceError) as error:
+        reason, hint = (error.message, error.hint) if isinstance(error, FierceError) else (str(error), "")
         raise DataError(
-            f"{path}: its tensors and its recipe do not fit together: {str(error).splitlines()[0]}",
-            "it was changed after training, or made by another version of fierce-tools",
+            f"{path}: its tensors and its recipe do not fit together: {(reason.splitlines() or [''])[0]}",
+            hint or "it was changed after training, or made by another version of fierce-tools",
         ) from None
     return Checkpoint(model.to(device).eval(), made, class_names, mean, std, arrays.get("anchors"), document)
 
 
-def build(made: recipe.Recipe, shape: tuple[int, ...], classes: int) -> Classifier:
-    """The recipe's model with fresh weights for inputs of `shape` and that many classes. Raises UsageError."""
-    from fierce_tools.menu import split
+def build(made: recipe.Recipe, shape: tuple[int, ...], classes: int, *, trusted: str | None = None) -> Classifier:
+    """The recipe's model with fresh weights for inputs of `shape` and that many classes.
 
-    _, argument = split(made.model["name"])
+    Recipes come from anywhere, in checkpoints too, and importing code is running it: a factory is imported only if a
+    person named it, as `trusted`. Raises DataError where nobody did, UsageError for what does not fit.
+    """
+    name, argument = split(made.model["name"])
+    if name == "factory" and (trusted is None or argument != trusted.removeprefix("factory:")):
+        raise DataError(
+            f"its model is made by {argument}, code that is imported only if you name it yourself",
+            f"if you trust it, add --factory {argument}",
+        )
     extra = () if argument is None else (argument,)
     return MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
 

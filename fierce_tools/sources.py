@@ -61,7 +61,10 @@ def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
     if path.is_dir() or (not path.exists() and path.suffix not in (*ARRAYS, *PICKLES)):
         return _of_run(runs.find(text, root), epochs)
     if path.suffix in PICKLES:
-        raise DataError(f"{path} may hold pickled code", "save its arrays as .safetensors, .npz or .npy")
+        raise DataError(
+            f"{path} may hold pickled code",
+            "make a checkpoint of weights with `fierce import`, or save arrays as .safetensors, .npz or .npy",
+        )
     if path.suffix != ".safetensors":
         if not path.exists():
             raise DataError(f"{path} does not exist", "check the path; `fierce runs` lists the runs there are")

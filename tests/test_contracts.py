@@ -41,6 +41,7 @@ TAKEN = {
     "save",
     "teacher",
     "progress",
+    "factory",
 }
 MEMBERS = [(menu, name) for menu in (DATASETS, MODELS, LOSSES, ANALYSES) for name in menu.names()]
 each = pytest.mark.parametrize(("menu", "name"), MEMBERS, ids=[f"{m.folder}-{n}" for m, n in MEMBERS])
@@ -145,7 +146,9 @@ def test_a_flag_has_one_meaning() -> None:
                 sections.setdefault(option.name, set()).add(section)
     shared = {name: where for name, where in sections.items() if len(where) > 1}
     assert not shared
-    assert not {"name", "loss", "model", "data", "preset", "set", "resume", "runs_dir", "format"} & set(sections)
+    assert not {"name", "loss", "model", "data", "preset", "set", "resume", "runs_dir", "format", "factory"} & set(
+        sections
+    )
 
 
 def test_presets_name_options_and_fit() -> None:

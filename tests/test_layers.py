@@ -34,6 +34,7 @@ COMMANDS = [
     ("--help",),
     ("train", "--help"),
     ("infer", "--help"),
+    ("import", "--help"),
     ("analyze", "--help"),
     ("runs", "--help"),
     ("runs", "show", "--help"),

@@ -13,7 +13,7 @@ import typer
 from fierce_tools import binding, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
-from fierce_tools.cli.options import Format, Parameter, RunsDir, extend
+from fierce_tools.cli.options import Factory, Format, Parameter, RunsDir, extend
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import ANALYSES, literal
 
@@ -56,6 +56,7 @@ def _command(name: str) -> Callable[..., None]:
         data: Data = None,
         data_root: DataRoot = None,
         device: Device = "auto",
+        factory: Factory = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was kept.")] = False,
         runs_dir: RunsDir = None,
         save: Annotated[
@@ -96,7 +97,7 @@ def _command(name: str) -> Callable[..., None]:
         found = _distinct([s for path in paths for s in sources.locate(path, root, epochs=_whole(epochs))])
         given = {k: v for k, v in options.items() if v is not None and k != "teacher"}
         teacher = _one(options["teacher"], root) if options.get("teacher") else None
-        places = Places(data, data_root, False, device)
+        places = Places(data, data_root, False, device, factory)
         answers = {}
         for source in found:
             answers[source.label] = ask(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, infer, listing, train
+from fierce_tools.cli import analyze, import_, infer, listing, train
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.errors import EXIT_CODES
 
@@ -51,6 +51,7 @@ def build() -> typer.Typer:
     )
     app.callback(epilog=EPILOG)(root)
     app.command("train")(train.command())
+    app.command("import")(import_.command())
     app.command("infer")(infer.infer)
     asks = typer.Typer(no_args_is_help=True, help="Ask runs, checkpoints or files of logits one question.")
     for name, command in analyze.commands().items():

@@ -9,7 +9,7 @@ import typer
 
 from fierce_tools import runs
 from fierce_tools.cli import text
-from fierce_tools.cli.options import Format, RunsDir
+from fierce_tools.cli.options import Factory, Format, RunsDir
 
 Data = Annotated[
     str | None, typer.Option("--data", metavar="NAME", help="Other data than it was trained on.", show_default=False)
@@ -38,6 +38,7 @@ def infer(
     data_root: DataRoot = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch the dataset where it is missing.")] = False,
     device: Device = "auto",
+    factory: Factory = None,
     runs_dir: RunsDir = None,
     format: Format = "text",
 ) -> None:
@@ -54,9 +55,8 @@ def infer(
     if data is not None and out is None:
         raise UsageError("outputs on other data are not kept beside the checkpoint", "say where with --out FILE")
     wanted = {"logits", "features"} if features else {"logits"}
-    made = outputs_of(
-        source, split, wanted, Places(data, data_root, download, device), fresh=data is None and out is None
-    )
+    places = Places(data, data_root, download, device, factory)
+    made = outputs_of(source, split, wanted, places, fresh=data is None and out is None)
     target = Path(out) if out is not None else source.outputs_path(split)
     if out is not None:
         if target.suffix != ".safetensors":

@@ -13,7 +13,7 @@ from fierce_tools.cli.options import Format
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import ANALYSES, DATASETS, LOSSES, MODELS, Menu
 
-EXAMPLES = {"mlp": "mlp:1200-1200"}
+EXAMPLES = {"mlp": "mlp:1200-1200", "torchvision": "torchvision:resnet18"}
 
 
 def _print(menu: Menu, format: str, extra: dict[str, Any] | None = None, column: str = "") -> None:
@@ -70,21 +70,30 @@ def models(
     format: Format = "text",
 ) -> None:
     """The models there are, with their parameter counts for images of a shape."""
-    import torch
-
     try:
         size = tuple(int(n) for n in shape.split("x"))
     except ValueError:
         size = ()
     if len(size) != 3 or min(size) < 1:
         raise UsageError(f"--shape is {shape!r}, expected HxWxC", "for example --shape 32x32x3")
-    counts: dict[str, int | str] = {}
+    counts: dict[str, int | str | None] = {}
     for name in MODELS.names():
-        argument = EXAMPLES[name].partition(":")[2] if name in EXAMPLES else None
-        with torch.device("meta"):
-            net = MODELS.get(name)(size, classes, *(() if argument is None else (argument,)))
-        count = sum(p.numel() for p in net.parameters())
-        counts[name] = (
-            count if format == "json" else f"{count:,}" + (f" ({EXAMPLES[name]})" if name in EXAMPLES else "")
-        )
+        count = _count(name, size, classes)
+        example = f" ({EXAMPLES[name]})" if name in EXAMPLES else ""
+        counts[name] = count if count is None or format == "json" else f"{count:,}{example}"
     _print(MODELS, format, counts, f"parameters at {shape}, {classes} classes")
+
+
+def _count(name: str, shape: tuple[int, ...], classes: int) -> int | None:
+    """Parameters of a model, or of the example of it; None where there is no example, or it takes no such images."""
+    import torch
+
+    if _spec(MODELS, name).argument is not None and name not in EXAMPLES:
+        return None
+    argument = EXAMPLES[name].partition(":")[2] if name in EXAMPLES else None
+    try:
+        with torch.device("meta"):
+            net = MODELS.get(name)(shape, classes, *(() if argument is None else (argument,)))
+    except UsageError:
+        return None
+    return sum(p.numel() for p in net.parameters())

@@ -30,6 +30,15 @@ Progress = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        "--factory",
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="Import this where the recipe says that it makes the model: it is code, and runs.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)

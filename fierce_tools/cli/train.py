@@ -15,9 +15,9 @@ import typer
 
 from fierce_tools import binding, recipe, runs
 from fierce_tools.cli import text
-from fierce_tools.cli.options import Format, Parameter, Progress, RunsDir, completer, extend, pairs
+from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, completer, extend, pairs
 from fierce_tools.errors import UsageError
-from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu
+from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu, split
 from fierce_tools.recipe import MENUS, PLACES, SECTIONS, Recipe
 
 Recipes = Annotated[
@@ -76,6 +76,7 @@ def train(
             "--resume", metavar="RUN", help="Go on with a stopped run; nothing else need be said.", show_default=False
         ),
     ] = None,
+    factory: Factory = None,
     runs_dir: RunsDir = None,
     progress: Progress = "auto",
     format: Format = "text",
@@ -95,7 +96,7 @@ def train(
         if said or recipe_file is not None:
             raise UsageError(f"--resume goes on with the run's own recipe; leave out {', '.join(said) or recipe_file}")
         run = runs.find(resume, root)
-        _resume(run, places, progress, format)
+        _resume(run, places, factory, progress, format)
         return
     document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
     overrides: dict[str, Any] = {f"{section}.name": value for section, value in chosen.items() if value is not None}
@@ -111,7 +112,7 @@ def train(
     from fierce_tools.experiments._record import prepare
 
     _tune_allocator()
-    prepared = prepare(made)
+    prepared = prepare(made, factory or _named_here(overrides))
     run = runs.create(root, made, name)
     _go(prepared, run, progress, format)
 
@@ -138,7 +139,13 @@ def _section(option: str, named: dict[str, str]) -> str:
     )
 
 
-def _resume(run: runs.Run, places: dict[str, Any], progress: str, format: str) -> None:
+def _named_here(overrides: dict[str, Any]) -> str | None:
+    """The factory that was named on the command line, not by a recipe: to name one is to trust it."""
+    name, argument = split(str(overrides.get("model.name")))
+    return argument if name == "factory" else None
+
+
+def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress: str, format: str) -> None:
     if run.model_path.exists() and not run.state_path.exists():
         raise UsageError(
             f"run {run.name} is done, there is nothing to resume", f"ask it: fierce analyze entropy {run.path}"
@@ -147,7 +154,7 @@ def _resume(run: runs.Run, places: dict[str, Any], progress: str, format: str) -
 
     _tune_allocator()
     made = run.recipe()
-    prepared = prepare(made.with_data(**places) if places else made)
+    prepared = prepare(made.with_data(**places) if places else made, factory)
     _go(prepared, run, progress, format)
 
 

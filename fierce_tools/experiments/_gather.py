@@ -19,12 +19,16 @@ TEACHER = "teacher_"
 
 @dataclass(frozen=True)
 class Places:
-    """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder."""
+    """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder.
+
+    `factory` is the one function that may be imported to make a model (package.module:function).
+    """
 
     data: str | None = None
     data_root: str | None = None
     download: bool = False
     device: str = "auto"
+    factory: str | None = None
 
 
 def gather(
@@ -145,7 +149,9 @@ def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
     from fierce_tools.training.batches import Normalization
     from fierce_tools.training.train import dataset, pick_device
 
-    checkpoint = checkpoints.load(source.path, pick_device(places.device))
+    checkpoint = checkpoints.load(source.path, pick_device(places.device), trusted=places.factory)
+    if places.data is None and not checkpoint.document["dataset_sha256"]:
+        raise DataError(f"{source.label} was imported without its data", "say which with --data NAME")
     recipe = checkpoint.recipe
     if places.data is not None:
         kept = {k: recipe.data[k] for k in ("val_fraction", "split_seed")}

@@ -61,15 +61,19 @@ def options_of(recipe: Recipe, function: Any) -> dict[str, Any]:
     return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
 
 
-def prepare(recipe: Recipe) -> Prepared:
-    """Load the data and build the model; whatever cannot work is said here. Raises FierceError."""
+def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
+    """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
+
+    A factory is imported only if it is the one in `trusted`.
+    """
     check_options(**options_of(recipe, check_options))
     check_saving(recipe)
     data = dataset(recipe)
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
-    return Prepared(recipe, data, splits, setup(recipe, splits, **options_of(recipe, setup)), options_of(recipe, train))
+    ready = setup(recipe, splits, trusted=trusted, **options_of(recipe, setup))
+    return Prepared(recipe, data, splits, ready, options_of(recipe, train))
 
 
 def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:

@@ -64,6 +64,7 @@ def setup(
     recipe: Recipe,
     splits: Splits,
     *,
+    trusted: str | None = None,
     seed: Annotated[int, "seed of weights, order, dropout, noise and anchors"] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], "where to train; auto: CUDA, else MPS, else CPU"] = "auto",
     precision: Annotated[
@@ -78,11 +79,12 @@ def setup(
 ) -> Setup:
     """Seed, build the model and its loss, and put the data on the device. Seeds torch's global generators.
 
-    Raises UsageError for a device that is not there or options that do not fit the model.
+    `trusted` names the factory that may be imported (see checkpoints.build). Raises UsageError for a device that is
+    not there or options that do not fit the model.
     """
     where = pick_device(device)
     torch.manual_seed(seed)
-    model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names))
+    model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names), trusted=trusted)
     codebook = _codebook(recipe, model)
     model.to(where)
     if channels_last == "yes" or (channels_last == "auto" and any(isinstance(m, nn.Conv2d) for m in model.modules())):

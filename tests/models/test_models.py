@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import MODELS, split
@@ -18,8 +18,26 @@ COUNTS = [
     ("mlp:1200-1200", 2_395_210),
     ("mlp:800-800", 1_276_810),
 ]
-ARGUMENTS = {"mlp": "mlp:20-15"}
+ARGUMENTS = {
+    "mlp": "mlp:20-15",
+    "torchvision": "torchvision:resnet18",
+    "factory": "factory:test_models:Foreign",
+}
 EVERY = [ARGUMENTS.get(name, name) for name in MODELS.names()]
+THREE = ["torchvision:resnet18"]  # models that take images of three channels alone
+
+
+class Foreign(nn.Module):
+    """A module as somebody would write it."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(16, 20)
+        self.fc = nn.Linear(20, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = nn.functional.adaptive_avg_pool2d(x.mean(1, keepdim=True), 4).flatten(1)
+        return self.fc(nn.functional.relu(self.hidden(small)))
 
 
 def build(name: str, shape: tuple[int, ...], classes: int, **options: object) -> nn.Module:
@@ -35,11 +53,16 @@ def test_exact_parameter_counts(name: str, count: int) -> None:
 def test_counts_of_digits_and_of_cifars_baseline() -> None:
     assert sum(p.numel() for p in build("cnn", (8, 8, 1), 10).parameters()) == 85_066
     assert sum(p.numel() for p in build("linear", (32, 32, 3), 10).parameters()) == 30_730
+    assert sum(p.numel() for p in build("torchvision:resnet18", (32, 32, 3), 10).parameters()) == 11_181_642
 
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize(("shape", "classes"), [(MNIST, 10), ((9, 11, 3), 2)])
 def test_features_head_logits(name: str, shape: tuple[int, int, int], classes: int) -> None:
+    if name in THREE and shape[2] != 3:
+        with pytest.raises(UsageError, match="3 channels"):
+            build(name, shape, classes)
+        return
     torch.manual_seed(0)
     model = build(name, shape, classes).eval()
     x = torch.randn(3, shape[2], *shape[:2])
@@ -54,8 +77,9 @@ def test_features_head_logits(name: str, shape: tuple[int, int, int], classes: i
 @pytest.mark.parametrize("name", EVERY)
 def test_every_parameter_learns(name: str) -> None:
     torch.manual_seed(0)
-    model = build(name, (12, 12, 1), 3).train()
-    model(torch.randn(16, 1, 12, 12)).square().sum().backward()
+    channels = 3 if name in THREE else 1
+    model = build(name, (12, 12, channels), 3).train()
+    model(torch.randn(16, channels, 12, 12)).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
@@ -80,7 +104,7 @@ def test_widths_that_are_none(name: str) -> None:
         build(name, MNIST, 10)
 
 
-@pytest.mark.parametrize("name", [n for n in EVERY if n not in ("linear", "mlp:20-15")])
+@pytest.mark.parametrize("name", [n for n in EVERY if n.partition(":")[0] not in ("linear", "mlp", "factory")])
 def test_vectors_are_refused_where_images_are_needed(name: str) -> None:
     with pytest.raises(UsageError, match="needs images"):
         build(name, (20,), 3)
