@@ -85,18 +85,18 @@ def _command(name: str) -> Callable[..., None]:
             s.label: ask(name, s, given, split=split, logits_key=logits, places=places, fresh=fresh) for s in found
         }
         report = combine({label: answer.report for label, answer in answers.items()})
+        if format == "text":
+            text.print_report(report)
+        else:
+            results = [
+                {"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256, "values": a.values}
+                for s, a in zip(found, answers.values(), strict=True)
+            ]
+            resolved = next(iter(answers.values())).identity["options"]
+            text.print_json({"format": 1, "analysis": name, "options": resolved, "split": split, "results": results})
         if save is not None:
             left_out = figures.save(report, Path(save))
             text.say(f"drawn: {save}" + (f" (without {', '.join(left_out)})" if left_out else ""))
-        if format == "text":
-            text.print_report(report)
-            return
-        results = [
-            {"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256, "values": a.values}
-            for s, a in zip(found, answers.values(), strict=True)
-        ]
-        resolved = next(iter(answers.values())).identity["options"]
-        text.print_json({"format": 1, "analysis": name, "options": resolved, "split": split, "results": results})
 
     analyze.__name__ = name
     analyze.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))
