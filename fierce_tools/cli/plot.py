@@ -14,8 +14,6 @@ POINT = "●"
 SIGNS = "ox+*#@%&" + "".join(c for c in string.ascii_letters if c not in "ox")
 # Told apart by people with any colour vision, on dark and on light.
 COLORS = ("blue+", "orange", "green+", "magenta+", "cyan+", "red+", "gold", "gray")
-# Points as few as these, such as templates among examples, are drawn larger than dots.
-FEW = 5
 # Signs on a line stand at least this many columns apart.
 APART = 6
 LEGEND_LINES = 5
@@ -44,7 +42,7 @@ def draw(block: Lines | Points, width: int, height: int, *, color: bool) -> str:
         for xs, ys in pieces(series, log_x=log_x, log_y=log_y):
             drawn += len(xs)
             if isinstance(block, Points):
-                plt.scatter(xs, ys, marker=sign if signed or len(series.x) <= FEW else DOTS, color=hue)
+                plt.scatter(xs, ys, marker=sign if signed else DOTS, color=hue)
             elif len(xs) == 1:
                 marks.append((xs, ys, sign, hue))
             else:

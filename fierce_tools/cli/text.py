@@ -56,8 +56,7 @@ def print_report(report: Report) -> None:
 def _print_charts(charts: Sequence[Lines | Points]) -> None:
     columns = width()
     if len(charts) == 2 and columns >= SIDE_BY_SIDE:
-        # Two clouds compare only at the same size; a curve gets the room beside what explains it.
-        left = int((columns - 2) * (0.5 if isinstance(charts[0], Points) else 0.6))
+        left = int((columns - 2) * 0.6)
         sizes = (left, columns - 2 - left)
         drawn = [plot.draw(c, w, HEIGHT, color=colored()) for c, w in zip(charts, sizes, strict=True)]
         print(plot.beside(drawn, sizes))
