@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all install demo test lint types layers pytest bench format clean
+.PHONY: all install demo test lint types layers pytest format clean
 all: install
 
 install: .venv/installed
@@ -32,13 +32,14 @@ layers: install
 pytest: install
 	$(BIN)/python -m pytest -n auto
 
-# Speed of the analyses as ratios within one run, about two minutes; leave the machine alone meanwhile.
-bench: install
-	$(BIN)/python tests/bench_analysis.py
-
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+
+# Speed of the analyses as ratios within one run, about two minutes; leave the machine alone meanwhile.
+.PHONY: bench
+bench: install
+	$(BIN)/python tests/bench_analysis.py
