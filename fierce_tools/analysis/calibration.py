@@ -175,8 +175,10 @@ def calibration(
     """
     check_logits(logits, labels)
     check_temperatures(temperatures)
-    if bins < 1 or bootstrap < 0:
-        raise UsageError(f"--bins {bins} --bootstrap {bootstrap}", "expected 1 bin or more, 0 resamples or more")
+    if bins < 1:
+        raise UsageError(f"--bins is {bins}, expected 1 or more", "for example --bins 15")
+    if bootstrap < 0:
+        raise UsageError(f"--bootstrap is {bootstrap}, expected 0 or more", "for example --bootstrap 1000")
     notes: list[str] = []
     if cross_fit is None:
         folds, fits = [np.arange(len(labels))], [_on_validation(logits, val_logits, val_labels)]
@@ -184,7 +186,7 @@ def calibration(
             notes.append("The temperature was fitted on the very examples it is judged on; --cross-fit 5 is fairer.")
     else:
         if not 2 <= cross_fit <= len(logits):
-            raise UsageError(f"--cross-fit {cross_fit}: expected 2 to {len(logits)} folds", "for example --cross-fit 5")
+            raise UsageError(f"--cross-fit is {cross_fit}, expected 2 to {len(logits)}", "for example --cross-fit 5")
         folds = cut(len(logits), cross_fit, seed)
         others = [np.setdiff1d(np.arange(len(logits)), fold) for fold in folds]
         fits = [fit_temperature(logits[rows], labels[rows]) for rows in others]

@@ -105,17 +105,18 @@ def _command(name: str) -> Callable[..., None]:
             )
         report = combine({label: answer.report for label, answer in answers.items()})
         document = _document(name, split, found, answers)
-        if save is not None:
-            saving.save(Path(save), report, document)
         if format == "json":
             text.print_json(document)
-            return
-        text.print_report(report)
+        else:
+            text.print_report(report)
         if images or montage is not None:
             from fierce_tools.cli import pictures
 
             for source in found:
-                pictures.show(source, answers[source.label].report, split, places, show=images, montage=montage)
+                shown = images and format == "text"
+                pictures.show(source, answers[source.label].report, split, places, show=shown, montage=montage)
+        if save is not None:
+            saving.save(Path(save), report, document)
 
     analyze.__name__ = name
     analyze.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))

@@ -33,6 +33,7 @@ STYLE: Any = {
 }  # fmt: skip
 # Marks on lines of more points than this would run together.
 MARKED = 30
+FEW = 5
 # A legend of more series than this says nothing; cells of a larger matrix hold no numbers.
 LEGEND, NUMBERED = 40, 12
 
@@ -146,10 +147,13 @@ def _draw_series(axes: Axes, block: Lines | Points) -> None:
         shape = SHAPES[number % len(SHAPES)]
         y = _gaps(series.y)
         if not joined or _count(series) == 1:
-            size = 3.0 if not joined and len(y) > 100 else 5.0
+            # Few points among many, such as templates among examples, are large and have an edge.
+            size = 5.0 if joined else 7.0 if len(y) <= FEW else 3.0
+            seen: dict[str, Any] = {"alpha": 0.7, "zorder": 3, "markeredgewidth": 0}
+            if size > 3:
+                seen = {"zorder": 4, "markeredgewidth": 0.6, "markeredgecolor": "white" if joined else "black"}
             axes.plot(series.x, y, linestyle="", marker="D" if joined else shape, markersize=size, color=hue,
-                      label=series.label, alpha=0.7 if size < 5 else 1, zorder=4,
-                      markeredgewidth=0.6 if joined else 0, markeredgecolor="white")  # fmt: skip
+                      label=series.label, **seen)  # fmt: skip
         else:
             # A lone point between gaps has no line to it; its mark shows it.
             marked = shape if len(y) <= MARKED or any(map(math.isnan, y)) else None
@@ -163,6 +167,8 @@ def _draw_series(axes: Axes, block: Lines | Points) -> None:
                 axes.vlines(series.x, low, high, color=hue, linewidth=0.8, alpha=0.6)
     axes.set_xlabel(block.x_label)
     axes.set_ylabel(block.y_label)
+    if isinstance(block, Points):
+        axes.set(xlim=block.x_range, ylim=block.y_range)
     if isinstance(block, Lines):
         if block.log_x and any(x > 0 for s in block.series for x in s.x):
             _log(axes, "x", [x for s in block.series for x in s.x if x > 0])
