@@ -110,13 +110,18 @@ def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Pat
     return Path(path)
 
 
-def load(path: str | Path, *, logits_key: str | None = None) -> Outputs:
+def load(path: str | Path, *, logits_key: str | None = None, probabilities_key: str | None = None) -> Outputs:
     """Outputs from anybody's .safetensors, .npz or .npy file. `logits_key` names the array of logits.
 
-    Raises DataError for a file that is missing, damaged, holds Python objects, or has no logits.
+    `probabilities_key` names one of probabilities instead, whose logarithms are then the logits; which of the two an
+    array holds is never guessed. Raises DataError for a file that is missing, damaged, holds Python objects or has no
+    such array, or probabilities whose rows do not sum to 1.
     """
     path = Path(path)
     arrays, document = read_arrays(path)
+    if probabilities_key is not None:
+        logits_key = "logits of probabilities"
+        arrays = {**arrays, logits_key: _log_probabilities(path, arrays, probabilities_key)}
     key = logits_key or ("" if "" in arrays else "logits")
     if key not in arrays:
         raise DataError(
@@ -142,6 +147,21 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | Non
             f"{path} is no file of arrays", "expected .safetensors, .npz or .npy, a run folder or a checkpoint"
         )
     return arrayfile.load_numpy(path), None
+
+
+def _log_probabilities(path: Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    key = "" if "" in arrays else name
+    if key not in arrays:
+        raise DataError(f"{path} has no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
+    p = arrays[key]
+    if p.ndim != 2 or p.dtype.kind != "f":
+        raise DataError(f"{path}: {name} are {p.dtype} {list(p.shape)}, expected probabilities [N, C]")
+    off = np.flatnonzero(~(np.abs(p.sum(axis=1, dtype=np.float64) - 1) < 1e-2) | (p < 0).any(axis=1))
+    if len(off):
+        total = p[off[0]].sum(dtype=np.float64)
+        raise DataError(f"{path}: row {off[0]} of {name} sums to {total:.4g}, expected 1", "name logits with --logits")
+    # A probability of 0 is taken as the smallest a float32 holds, so that its logarithm is finite.
+    return np.log(np.maximum(p, np.finfo(np.float32).tiny))
 
 
 def join(parts: Iterable[Outputs]) -> Outputs:

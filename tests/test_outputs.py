@@ -101,3 +101,32 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(DataError, match="Python objects"):
         outputs.load(tmp_path / "x.npy")
+
+
+def test_probabilities_are_named_never_guessed(tmp_path: Path) -> None:
+    p = np.array([[0.7, 0.3, 0.0], [0.2, 0.2, 0.6]])
+    np.savez(tmp_path / "p.npz", soft=p, labels=np.array([0, 2]))
+    loaded = outputs.load(tmp_path / "p.npz", probabilities_key="soft")
+    restored = np.exp(loaded.logits)
+    np.testing.assert_allclose(restored / restored.sum(axis=1, keepdims=True), p, atol=1e-6)
+    assert np.isfinite(loaded.logits).all()
+    np.save(tmp_path / "q.npy", p)
+    np.testing.assert_array_equal(outputs.load(tmp_path / "q.npy", probabilities_key="any").logits, loaded.logits)
+    np.savez(tmp_path / "bad.npz", soft=p * 2)
+    with pytest.raises(DataError, match="row 0 of soft sums to 2"):
+        outputs.load(tmp_path / "bad.npz", probabilities_key="soft")
+    with pytest.raises(DataError, match="no array 'hard'"):
+        outputs.load(tmp_path / "p.npz", probabilities_key="hard")
+
+
+def test_probabilities_on_the_command_line(fierce, tmp_path: Path) -> None:
+    import json
+
+    p = np.full((4, 5), 0.2)
+    np.savez(tmp_path / "p.npz", soft=p)
+    code, out, err = fierce(
+        "analyze", "entropy", "p.npz", "--probabilities", "soft", "--temperatures", "1", "--format", "json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["results"][0]["values"]["mean"][0] == pytest.approx(np.log(5))
+    assert fierce("analyze", "entropy", "p.npz", "--probabilities", "soft", "--logits", "soft")[0] == 2

@@ -105,7 +105,7 @@ def coarse_regression(
     `split` deals out the split's own targets, which it must know as a set (the paper's estimate); `train` applies the
     map that deals out training's, which knows none. Equal features are ordered by the seed, not by the file. With
     logits, train_labels and a validation split: the training mean of the predicted class, and w·rank + (1 - w)·class
-    mean with the w in [0, 1] of least validation error. MSE in squared units of the target. Raises UsageError for
+    mean with the w in [0, 1] of least validation error. RMSE in the same unit as the target. Raises UsageError for
     options out of range, DataError for arrays not finite or that do not fit. Source: Baena, Drumetz, Gripon 2023.
     """
     if bootstrap < 0:

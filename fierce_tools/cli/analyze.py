@@ -53,6 +53,12 @@ def _command(name: str) -> Callable[..., None]:
                 "--logits", metavar="KEY", help="Name of the array of logits in a file.", show_default="logits"
             ),
         ] = None,
+        probabilities: Annotated[
+            str | None,
+            typer.Option(
+                "--probabilities", metavar="KEY", help="Name of an array of probabilities instead.", show_default=False
+            ),
+        ] = None,
         data: Data = None,
         data_root: DataRoot = None,
         device: Device = "auto",
@@ -91,17 +97,27 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools.experiments._gather import Places
         from fierce_tools.report import combine
 
+        if logits is not None and probabilities is not None:
+            raise UsageError("--logits and --probabilities name the same thing twice", "give one of them")
         if save is not None:
             saving.check(Path(save), 2 if epochs == "all" else len(set(paths)))
         root = runs.folder(runs_dir)
-        found = _distinct([s for path in paths for s in sources.locate(path, root, epochs=_whole(epochs))])
+        found = distinct([s for path in paths for s in sources.locate(path, root, epochs=whole(epochs))])
         given = {k: v for k, v in options.items() if v is not None and k != "teacher"}
         teacher = _one(options["teacher"], root) if options.get("teacher") else None
         places = Places(data, data_root, False, device, factory)
         answers = {}
         for source in found:
             answers[source.label] = ask(
-                name, source, given, split=split, logits_key=logits, teacher=teacher, places=places, fresh=fresh
+                name,
+                source,
+                given,
+                split=split,
+                logits_key=logits,
+                probabilities_key=probabilities,
+                teacher=teacher,
+                places=places,
+                fresh=fresh,
             )
         report = combine({label: answer.report for label, answer in answers.items()})
         document = _document(name, split, found, answers)
@@ -151,13 +167,14 @@ def _document(name: str, split: str, found: list[Source], answers: Mapping[str, 
     return {"format": 1, "analysis": name, "options": options, "split": split, "results": results}
 
 
-def _whole(epochs: str | None) -> str | None:
+def whole(epochs: str | None) -> str | None:
+    """`--epochs` as sources take it. Raises UsageError for anything but all, best or a number."""
     if epochs is None or epochs in ("all", "best") or epochs.isdigit():
         return epochs
     raise UsageError(f"--epochs is {epochs!r}, expected all, best or the number of an epoch")
 
 
-def _distinct(found: list[Source]) -> list[Source]:
+def distinct(found: list[Source]) -> list[Source]:
     """Sources under labels that tell them apart: paths where names coincide; the same file twice is asked once."""
     unique = list({s.path.resolve(): s for s in found}.values())
     counts = Counter(s.label for s in unique)

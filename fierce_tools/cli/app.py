@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, import_, infer, listing, train
+from fierce_tools.cli import analyze, compare, import_, infer, listing, train
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.errors import EXIT_CODES
 
@@ -57,6 +57,7 @@ def build() -> typer.Typer:
     for name, command in analyze.commands().items():
         asks.command(name)(command)
     app.add_typer(asks, name="analyze")
+    app.command("compare")(compare.compare)
     table = typer.Typer()
     table.callback(invoke_without_command=True)(runs_command.table)
     table.command("show")(runs_command.show)

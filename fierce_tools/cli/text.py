@@ -131,7 +131,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell
 
     cells = [tuple(row) for row in rows]
     table = RichTable(
-        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
     )
     table.show_header = any(columns)
     for number, column in enumerate(columns):

@@ -32,6 +32,7 @@ def ask(
     *,
     split: str = "test",
     logits_key: str | None = None,
+    probabilities_key: str | None = None,
     teacher: Source | None = None,
     places: Places | None = None,
     fresh: bool = False,
@@ -57,6 +58,7 @@ def ask(
             "teacher_sha256": teacher.sha256 if teacher is not None else None,
             "draws": draws,
             "logits": logits_key,
+            "probabilities": probabilities_key,
             "data": places.data if places is not None else None,
             "version": __version__,
         }
@@ -65,7 +67,8 @@ def ask(
     saved = sources.kept_result(path, identity) if source.checkpoint and not fresh else None
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True)
-    arrays = gather(spec, source, split, logits_key=logits_key, teacher=teacher, draws=draws, places=places)
+    keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
+    arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places)
     result = ANALYSES.get(analysis)(**arrays, **resolved)
     answer = Answer(result.report(), plain(asdict(result)), identity, False)
     if source.checkpoint:

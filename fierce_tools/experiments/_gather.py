@@ -37,6 +37,7 @@ def gather(
     split: str,
     *,
     logits_key: str | None = None,
+    probabilities_key: str | None = None,
     teacher: Source | None = None,
     draws: Mapping[str, Any] | None = None,
     places: Places | None = None,
@@ -48,7 +49,11 @@ def gather(
     """
     where = places or Places()
     own = replace(spec, arrays=_others(spec.arrays), optional_arrays=_others(spec.optional_arrays))
-    arrays = _own(own, source, split, logits_key, draws or {}, where)
+    if source.checkpoint:
+        arrays = _own(own, source, split, draws or {}, where)
+    else:
+        loaded = outputs.load(source.path, logits_key=logits_key, probabilities_key=probabilities_key)
+        arrays = _from_file(own, source, loaded)
     taught = tuple(p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(TEACHER))
     if teacher is None:
         if set(taught) & set(spec.arrays):
@@ -63,11 +68,7 @@ def _others(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith(TEACHER))
 
 
-def _own(
-    spec: binding.Spec, source: Source, split: str, logits_key: str | None, draws: Mapping[str, Any], places: Places
-) -> dict[str, Any]:
-    if not source.checkpoint:
-        return _from_file(spec, source, logits_key)
+def _own(spec: binding.Spec, source: Source, split: str, draws: Mapping[str, Any], places: Places) -> dict[str, Any]:
     by_split: dict[str, set[str]] = {}
     for parameter in (*spec.arrays, *spec.optional_arrays):
         where, name = _parts(parameter, split)
@@ -102,8 +103,7 @@ def _of_split(source: Source, split: str, names: set[str], places: Places, neede
         return None
 
 
-def _from_file(spec: binding.Spec, source: Source, logits_key: str | None) -> dict[str, Any]:
-    loaded = outputs.load(source.path, logits_key=logits_key)
+def _from_file(spec: binding.Spec, source: Source, loaded: Outputs) -> dict[str, Any]:
     own = {p for p in (*spec.arrays, *spec.optional_arrays) if not p.startswith(PREFIXES)}
     others = {p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(PREFIXES)}
     raw = outputs.read_arrays(source.path)[0] if others else {}

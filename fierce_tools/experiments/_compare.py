@@ -1,0 +1,263 @@
+"""Several models on one page: the figures a person would put into a paper, mean ± sd over seeds, paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fierce_tools import checkpoints, outputs
+from fierce_tools.analysis._metrics import ece, per_example
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.experiments._ask import ask
+from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.menu import unknown
+from fierce_tools.report import Cell, Report, Table
+from fierce_tools.sources import Source
+
+# Key, title, and the analysis with the path to its value; those without one come from the outputs themselves.
+FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "accuracy": ("accuracy", "", ()),
+    "nll": ("NLL (nats)", "", ()),
+    "ece": ("ECE", "", ()),
+    "entropy": ("entropy at T (nats)", "", ()),
+    "tstar": ("T*", "calibration", ("temperature",)),
+    "ece-tstar": ("ECE at T*", "calibration", ("after", "ece")),
+    "gamma": ("γ", "smoothness", ("gamma",)),
+    "stability": ("S", "stability", ("stability",)),
+    "tightness": ("within/between", "projection", ("train_collapse", "ratio")),
+    "probe": ("probe accuracy", "linear-probe", ("accuracy",)),
+    "mi": ("MI (nats)", "mutual-information", ("nats",)),
+}
+PAGES = {
+    "Predictions": ("accuracy", "nll", "ece", "tstar", "ece-tstar", "entropy"),
+    "Soft labels and features": ("gamma", "stability", "tightness", "probe", "mi"),
+}
+PAIRED = ("accuracy", "nll", "ece", "entropy")
+# Options of a recipe that say where and how, not what was trained.
+ASIDE = (
+    "train.seed",
+    "train.device",
+    "train.save_at",
+    "train.save_every",
+    "train.save_best",
+    "data.data_root",
+    "data.download",
+)
+OPTIONS: dict[str, dict[str, Any]] = {"calibration": {"bootstrap": 0}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A group of models: its label, its members, and their figures in the same order, None where there is none."""
+
+    label: str
+    members: tuple[str, ...]
+    figures: Mapping[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of figures, and for each row but the first the difference to it with its 95 % interval."""
+
+    rows: tuple[Row, ...]
+    differences: Mapping[str, Mapping[str, tuple[float, float, float]]]
+    split: str
+    temperature: float
+    notes: tuple[str, ...]
+
+    def report(self) -> Report:
+        """Two tables: the figures as mean ± sd, and the paired differences to the first row."""
+        tables = []
+        for title, columns in PAGES.items():
+            keys = [k for k in columns if any(v is not None for r in self.rows for v in r.figures.get(k, ()))]
+            heads = ("model", "n", *(FIGURES[k][0].replace("at T ", f"at T={self.temperature:g} ") for k in keys))
+            rows = tuple((r.label, len(r.members), *(spread(r.figures[k]) for k in keys)) for r in self.rows)
+            if keys:
+                tables.append(Table(f"{title} ({self.split})", heads, rows))
+        if self.differences:
+            paired = ("model", *(FIGURES[k][0] for k in PAIRED))
+            lines = tuple((label, *(_interval(d[k]) for k in PAIRED)) for label, d in self.differences.items())
+            tables.append(Table(f"Difference to {self.rows[0].label}, 95 % paired bootstrap", paired, lines))
+        return Report("Comparison", tuple(tables), self.notes)
+
+    def numbers(self) -> Report:
+        """The same as plain numbers, a column for each mean, sd and bound: for a table of somebody's own."""
+        keys = [k for k in FIGURES if any(v is not None for r in self.rows for v in r.figures.get(k, ()))]
+        heads = ["model", "n", *(f"{k} {part}" for k in keys for part in ("mean", "sd"))]
+        heads += [f"{k} difference {part}" for k in PAIRED for part in ("", "low", "high")] if self.differences else []
+        rows: list[tuple[Cell, ...]] = []
+        for r in self.rows:
+            cells: list[Cell] = [r.label, len(r.members)]
+            for key in keys:
+                cells += mean_sd(r.figures[key])
+            if self.differences:
+                found = self.differences.get(r.label)
+                cells += [v for k in PAIRED for v in (found[k] if found else (None, None, None))]
+            rows.append(tuple(cells))
+        return Report("Comparison", (Table("", tuple(h.strip() for h in heads), tuple(rows)),))
+
+
+def compare(
+    sources: Sequence[Source],
+    *,
+    group_by: str = "seed",
+    split: str = "test",
+    temperature: float = 9.0,
+    skip: Sequence[str] = (),
+    bootstrap: int = 1000,
+    places: Places | None = None,
+) -> Comparison:
+    """Ask every source the figures of FIGURES and put models that differ only in their seed into one row.
+
+    `group_by` is `seed`, or an option of the recipe such as loss.lam, whose values then make the rows. A figure whose
+    arrays a source has not is left empty and named in the notes. Differences are of means over a row's models, example
+    by example; intervals are the 2.5 and 97.5 percentiles over resampled examples. Raises UsageError for a figure or an
+    option that does not exist.
+    """
+    for key in skip:
+        if key not in FIGURES:
+            raise unknown("figure", key, tuple(FIGURES))
+    if bootstrap < 0 or not temperature > 0:
+        raise UsageError(f"--bootstrap {bootstrap} --temperature {temperature:g}", "expected 0 or more, and above 0")
+    where = places or Places()
+    notes: dict[str, None] = {}
+    groups = grouped(sources, group_by)
+    rows, examples = [], {}
+    for label, members in groups.items():
+        found = [outputs_of(s, split, {"logits"}, where) if s.checkpoint else outputs.load(s.path) for s in members]
+        examples[label] = [_examples(o, s, temperature) for o, s in zip(found, members, strict=True)]
+        figures: dict[str, tuple[float | None, ...]] = {k: tuple(float(e[k]) for e in examples[label]) for k in PAIRED}
+        for key, (_, analysis, path) in FIGURES.items():
+            if analysis and key not in skip:
+                figures[key] = tuple(_asked(s, analysis, path, split, where, notes) for s in members)
+        rows.append(Row(label, tuple(s.label for s in members), {k: v for k, v in figures.items() if k not in skip}))
+    differences = _paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
+    return Comparison(tuple(rows), differences, split, temperature, tuple(notes))
+
+
+def _asked(
+    source: Source, analysis: str, path: tuple[str, ...], split: str, places: Places, notes: dict[str, None]
+) -> float | None:
+    asked_split = "train" if analysis == "mutual-information" else split
+    try:
+        value: Any = ask(analysis, source, OPTIONS.get(analysis, {}), split=asked_split, places=places).values
+    except DataError as error:
+        notes[f"{source.label}: no {analysis}: {error.message}."] = None
+        return None
+    for key in path:
+        value = value[key]
+    return None if value is None else float(value)
+
+
+def _examples(found: outputs.Outputs, source: Source, temperature: float) -> dict[str, Any]:
+    made = per_example(found.logits, found.get("labels", source=source.label), (1.0, temperature))
+    confidence, correct = made.confidence[0].astype(np.float64), made.correct.astype(np.float64)
+    entropy = made.entropy[1].astype(np.float64)
+    return {
+        "index": found.index if found.index is not None else np.arange(len(found.logits)),
+        "confidence": confidence,
+        "each": {"accuracy": correct, "nll": made.loss[0].astype(np.float64), "entropy": entropy},
+        "accuracy": correct.mean(),
+        "nll": made.loss[0].mean(dtype=np.float64),
+        "entropy": made.entropy[1].mean(dtype=np.float64),
+        "ece": ece(confidence, made.correct),
+    }  # fmt: skip
+
+
+def _paired(
+    examples: Mapping[str, list[dict[str, Any]]], bootstrap: int, notes: dict[str, None]
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    (first, base), *others = examples.items()
+    size = len(base[0]["index"])
+    draws = np.random.default_rng(0).integers(0, size, (bootstrap, size))
+    found = {}
+    for label, members in others:
+        if any(not np.array_equal(m["index"], base[0]["index"]) for m in [*members, *base]):
+            notes[f"{label}: not the same examples as {first}, so no paired difference."] = None
+            continue
+        row: dict[str, tuple[float, float, float]] = {}
+        for key in PAIRED:
+            if key == "ece":
+                gap = np.array([_ece_of(members, d) - _ece_of(base, d) for d in draws])
+                at = float(np.mean([m["ece"] for m in members]) - np.mean([m["ece"] for m in base]))
+            else:
+                each = _mean_of(members, key) - _mean_of(base, key)
+                gap, at = each[draws].mean(axis=1), float(each.mean())
+            low, high = np.percentile(gap, (2.5, 97.5))
+            row[key] = (at, float(low), float(high))
+        found[label] = row
+    return found
+
+
+def _mean_of(members: list[dict[str, Any]], key: str) -> np.ndarray:
+    return np.mean([m["each"][key] for m in members], axis=0)
+
+
+def _ece_of(members: list[dict[str, Any]], rows: np.ndarray) -> float:
+    return float(np.mean([ece(m["confidence"][rows], m["each"]["accuracy"][rows]) for m in members]))
+
+
+def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]:
+    """Sources by row label: what their recipes differ in, seeds and places aside, or the values of one option."""
+    recipes = {s.label: _flat(s) for s in sources}
+    if group_by != "seed":
+        groups: dict[str, list[Source]] = {}
+        for s in sources:
+            if group_by not in recipes[s.label]:
+                known = tuple(dict.fromkeys(k for r in recipes.values() for k in r))
+                raise unknown(f"option to group by in {s.label}:", group_by, ("seed", *known))
+            groups.setdefault(f"{group_by} {recipes[s.label][group_by]}", []).append(s)
+        return groups
+    keys = {s.label: tuple(sorted((k, str(v)) for k, v in recipes[s.label].items() if k not in ASIDE)) for s in sources}
+    by_key: dict[Any, list[Source]] = {}
+    for s in sources:
+        by_key.setdefault(keys[s.label] or s.label, []).append(s)
+    varying = [k for k in dict.fromkeys(k for r in recipes.values() for k in r) if _differs(k, list(recipes.values()))]
+    found: dict[str, list[Source]] = {}
+    for members in by_key.values():
+        own = recipes[members[0].label]
+        words = [str(own[k]) if k.endswith(".name") else f"{k.partition('.')[2]} {own[k]}" for k in varying if k in own]
+        label = ", ".join(words) if len(members) > 1 and words else members[0].label
+        found[label if label not in found else members[0].label] = members
+    return found
+
+
+def _differs(key: str, recipes: list[dict[str, Any]]) -> bool:
+    """Whether an option tells rows apart: its value differs among recipes that made the same choice in its section."""
+    if key in ASIDE:
+        return False
+    name = f"{key.partition('.')[0]}.name"
+    values: dict[Any, set[str]] = {}
+    for r in recipes:
+        if key in r:
+            values.setdefault(None if key == name else r.get(name), set()).add(str(r[key]))
+    return any(len(v) > 1 for v in values.values())
+
+
+def _flat(source: Source) -> dict[str, Any]:
+    if not source.checkpoint:
+        return {}
+    document = checkpoints.read_document(source.path)
+    flat = {f"{s}.{k}": v for s, table in document["recipe"].items() for k, v in table.items()}
+    return flat | ({"epoch": document["epoch"]} if source.epoch else {})
+
+
+def mean_sd(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation, each None where it cannot be had."""
+    there = [v for v in values if v is not None]
+    sd = float(np.std(there, ddof=1)) if len(there) > 1 else None
+    return (float(np.mean(there)) if there else None), sd
+
+
+def spread(values: Sequence[float | None]) -> Cell:
+    """`mean ± sd` over several models, the value of one."""
+    mean, sd = mean_sd(values)
+    return mean if mean is None or sd is None else f"{mean:.4g} ± {sd:.2g}"
+
+
+def _interval(value: tuple[float, float, float]) -> str:
+    at, low, high = value
+    return f"{at:+.4f} ({low:+.4f} … {high:+.4f})"
