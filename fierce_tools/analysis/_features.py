@@ -84,7 +84,7 @@ def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -
     return out
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, name: str = "seed") -> None:
     """Raises UsageError for a seed below 0."""
     if seed < 0:
-        raise UsageError(f"--seed is {seed}, expected 0 or more", "for example --seed 0")
+        raise UsageError(f"--{name} is {seed}, expected 0 or more", f"for example --{name} 0")
