@@ -56,7 +56,10 @@ def check_labels(name: str, labels: np.ndarray, rows: int, classes: int | None =
 def check_values(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     """Finite numbers [rows] as float64 from [rows] or [rows, 1]. Raises DataError, saying where."""
     if values.shape not in ((rows,), (rows, 1)) or values.dtype.kind not in "fiu":
-        raise DataError(f"{name} is {values.dtype} {list(values.shape)}, expected numbers [{rows}]")
+        raise DataError(
+            f"{name} is {values.dtype} {list(values.shape)}, expected numbers [{rows}]",
+            "one number an example; for abundances ask abundance-regression",
+        )
     flat = values.reshape(rows).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(flat))
     if len(bad):
