@@ -26,6 +26,8 @@ def check_features(
     """Raises DataError, saying where, for features not finite, not [N, D] or, where given, unlike others in width."""
     if features.ndim != 2 or 0 in features.shape:
         raise DataError(f"{name} has shape {list(features.shape)}, expected [N, D] with N and D of 1 or more")
+    if features.dtype.kind not in "fiu":
+        raise DataError(f"{name} is {features.dtype}, expected numbers")
     if like is not None and features.shape[1] != like[1].shape[1]:
         raise DataError(
             f"{name} has width {features.shape[1]}, {like[0]} {like[1].shape[1]}",
@@ -65,6 +67,11 @@ def check_values(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     if len(bad):
         raise DataError(f"{name}[{bad[0]}] is {flat[bad[0]]}, expected finite numbers")
     return flat
+
+
+def floating(features: np.ndarray) -> np.ndarray:
+    """The same in float32 where they are of half precision or whole numbers; float32 and float64 as they are."""
+    return features if features.dtype in (np.float32, np.float64) else features.astype(np.float32)
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

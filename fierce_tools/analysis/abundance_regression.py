@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from fierce_tools.analysis._adam import fit
-from fierce_tools.analysis._features import check_features, check_seed, moments, standardize
+from fierce_tools.analysis._features import check_features, check_seed, floating, moments, standardize
 from fierce_tools.analysis._soft import check_logits, probabilities
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Table
@@ -106,7 +106,7 @@ def abundance_regression(
     overall = train_truth.mean(axis=0)
     return AbundanceRegression(
         raw=_fit("raw", RAW, probabilities(logits)[:, None], truth),
-        transfer_paper=fitted(PAPER, PAPERS_RATE, train_features, features),
+        transfer_paper=fitted(PAPER, PAPERS_RATE, floating(train_features), floating(features)),
         transfer=fitted(
             CONDITIONED,
             CONDITIONED_RATE,

@@ -165,3 +165,10 @@ def test_what_does_not_fit_is_refused():
     for options in ({"steps": 0}, {"starts": 0}, {"seed": -1}):
         with pytest.raises(UsageError):
             abundance_regression(**data, **options)
+
+
+def test_features_of_half_precision_are_taken_as_they_are():
+    data = arrays()
+    half = {k: v.astype(np.float16) if k.endswith("features") else v for k, v in data.items()}
+    single = {k: v.astype(np.float32) if k.endswith("features") else v for k, v in half.items()}
+    assert abundance_regression(**half, steps=20) == abundance_regression(**single, steps=20)
