@@ -26,6 +26,8 @@ def check_features(
     """Raises DataError, saying where, for features not finite, not [N, D] or, where given, unlike others in width."""
     if features.ndim != 2 or 0 in features.shape:
         raise DataError(f"{name} has shape {list(features.shape)}, expected [N, D] with N and D of 1 or more")
+    if features.dtype.kind not in "fiu":
+        raise DataError(f"{name} is {features.dtype}, expected numbers")
     if like is not None and features.shape[1] != like[1].shape[1]:
         raise DataError(
             f"{name} has width {features.shape[1]}, {like[0]} {like[1].shape[1]}",
@@ -56,12 +58,20 @@ def check_labels(name: str, labels: np.ndarray, rows: int, classes: int | None =
 def check_values(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     """Finite numbers [rows] as float64 from [rows] or [rows, 1]. Raises DataError, saying where."""
     if values.shape not in ((rows,), (rows, 1)) or values.dtype.kind not in "fiu":
-        raise DataError(f"{name} is {values.dtype} {list(values.shape)}, expected numbers [{rows}]")
+        raise DataError(
+            f"{name} is {values.dtype} {list(values.shape)}, expected numbers [{rows}]",
+            "one number an example; for abundances ask abundance-regression",
+        )
     flat = values.reshape(rows).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(flat))
     if len(bad):
         raise DataError(f"{name}[{bad[0]}] is {flat[bad[0]]}, expected finite numbers")
     return flat
+
+
+def floating(features: np.ndarray) -> np.ndarray:
+    """The same in float32 where they are of half precision or whole numbers; float32 and float64 as they are."""
+    return features if features.dtype in (np.float32, np.float64) else features.astype(np.float32)
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +94,7 @@ def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -
     return out
 
 
-def check_seed(seed: int) -> None:
+def check_seed(seed: int, name: str = "seed") -> None:
     """Raises UsageError for a seed below 0."""
     if seed < 0:
-        raise UsageError(f"--seed is {seed}, expected 0 or more", "for example --seed 0")
+        raise UsageError(f"--{name} is {seed}, expected 0 or more", f"for example --{name} 0")

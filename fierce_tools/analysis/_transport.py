@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fierce_tools.analysis._features import moments, row_blocks
+from fierce_tools.analysis._features import floating, moments, row_blocks
 
 # Up to this width the covariance is a small matrix; beyond it the leading direction is found without one.
 MOST_SQUARED = 512
@@ -49,7 +49,7 @@ def first_direction(features: np.ndarray) -> np.ndarray:
             covariance += block.T @ block
         direction = np.linalg.eigh(covariance)[1][:, -1]
     else:
-        direction = _leading(features, mean)
+        direction = _leading(floating(features), mean)
     return direction * (1 if direction[np.abs(direction).argmax()] >= 0 else -1)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
+from fierce_tools.analysis._features import check_features, check_seed, moments, standardize
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Scalars
 
@@ -48,44 +50,61 @@ def feature_entropy(
     """Entropy of the features over a fixed codebook, comparable between any two runs.
 
     Features [N, D] are standardised by the training split's mean and deviation; q = softmax(√D·cos(f, a_k)/τ) over K
-    normal anchors from a fixed seed; Ĥ = -Σ p_k log2 p_k of the mean p of q, in bits, 0 to log2 K. The same estimate
-    with the run's own anchors [M, K, D] on the features as they are, where it has them. One-dimensional features: also
-    the entropy of a 100-bin histogram over the range of the training features. Raises DataError for features that are
-    not finite or differ in width. Source: Baena, Drumetz, Gripon, GRETSI 2023.
+    normal anchors from a fixed seed; Ĥ = -Σ p_k log2 p_k of the mean p of q, in bits, 0 to log2 K. A cosine of
+    one-dimensional features is a sign, so for them q = softmax(-(f - a_k)²/2h²), h = 12.5·τ/K: a single point has
+    about one bit, as it has with wide features. The same estimate with the run's own anchors [M, K, D], by cosine, or
+    by squared distance at temperature 1 in one dimension, on the features as they are. One-dimensional features: also
+    the entropy of a 100-bin histogram over the range of the training features. Raises UsageError for options out of
+    range, DataError for features not finite or of differing width. Source: Baena, Drumetz, Gripon, GRETSI 2023.
     """
     if codebook < 2 or not temperature > 0:
         raise UsageError(f"codebook of {codebook} at temperature {temperature:g}", "expected 2 anchors and above 0")
-    for name, array in (("features", features), ("train_features", train_features)):
-        if array.ndim != 2 or not np.isfinite(array).all():
-            raise DataError(f"{name} {list(array.shape)}: expected finite numbers [N, D]")
-    if features.shape[1] != train_features.shape[1]:
-        raise DataError(f"features have width {features.shape[1]}, training features {train_features.shape[1]}")
+    check_seed(codebook_seed, "codebook-seed")
+    check_features("train_features", train_features)
+    check_features("features", features, like=("train_features", train_features))
     width = features.shape[1]
-    mean = train_features.mean(axis=0, dtype=np.float64)
-    deviation = train_features.std(axis=0, dtype=np.float64)
-    standard = ((features - mean) / np.where(deviation > 1e-6, deviation, 1)).astype(np.float32)
+    standard = standardize(features, *moments(train_features)).astype(np.float32, copy=False)
     drawn = np.random.default_rng(codebook_seed).standard_normal((codebook, width)).astype(np.float32)
-    bits = codebook_bits(standard, drawn, temperature / np.sqrt(width))
+    tau = temperature / np.sqrt(width)
+    bits = codebook_bits(standard, drawn, tau) if width > 1 else line_bits(standard, drawn, 12.5 * tau / codebook)
     own = None
-    if anchors is not None and width > 1:
+    if anchors is not None:
         books = anchors if anchors.ndim == 3 else anchors[None]
-        own = float(np.mean([codebook_bits(features, book, temperature / np.sqrt(width)) for book in books]))
+        if books.ndim != 3 or books.shape[2] != width:
+            raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
+        # exp(-(f - a)²) is h = √½.
+        each = [codebook_bits(features, b, tau) if width > 1 else line_bits(features, b, np.sqrt(0.5)) for b in books]
+        own = float(np.mean(each))
     histogram = None
     if width == 1:
         low, high = float(train_features.min()), float(train_features.max())
-        counts, _ = np.histogram(np.clip(features[:, 0], low, high), bins=100, range=(low, max(high, low + 1e-12)))
-        histogram = bits_of(counts / counts.sum())
+        place = (features[:, 0].astype(np.float64) - low) / (high - low if high > low else 1)
+        histogram = bits_of(np.bincount(np.clip(100 * place, 0, 99).astype(np.int64)) / len(features))
     return FeatureEntropy(bits, float(np.log2(codebook)), width, own, histogram)
 
 
 def codebook_bits(features: np.ndarray, anchors: np.ndarray, tau: float) -> float:
     """Entropy in bits of the mean of softmax(cos(f, a_k)/τ) over features [N, D], for anchors [K, D]."""
     unit = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
-    mass = np.zeros(len(anchors))
+
+    def cosine(block: np.ndarray) -> np.ndarray:
+        length = np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
+        return (block @ unit.T / length).astype(np.float64) / tau
+
+    return _assigned_bits(features, len(anchors), cosine)
+
+
+def line_bits(features: np.ndarray, anchors: np.ndarray, h: float) -> float:
+    """Entropy in bits of the mean of softmax(-(f - a_k)²/2h²) over features [N, 1], for anchors [K, 1]."""
+    places = anchors.astype(np.float64).T
+    return _assigned_bits(features, len(anchors), lambda block: -0.5 * np.square((block - places) / h))
+
+
+def _assigned_bits(features: np.ndarray, anchors: int, score: Callable[[np.ndarray], np.ndarray]) -> float:
+    mass = np.zeros(anchors)
     for start in range(0, len(features), 1024):
-        block = features[start : start + 1024]
-        cosine = block @ unit.T / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
-        q = np.exp((cosine - cosine.max(axis=1, keepdims=True)).astype(np.float64) / tau)
+        z = score(features[start : start + 1024])
+        q = np.exp(z - z.max(axis=1, keepdims=True))
         mass += (q / q.sum(axis=1, keepdims=True)).sum(axis=0)
     return bits_of(mass / len(features))
 

@@ -112,7 +112,8 @@ def few_shot(
             rows = order[_drawn(rng, starts[enough], counts[enough], part.stop - part.start, ways, shot + queries)]
             size = max(1, GATHERED // (rows[0].size * features.shape[1]))
             for piece in _parts(len(rows), size):
-                scored = _scored(placed[rows[piece]], shot, cosine=similarity == "cosine")
+                support, asked = placed[rows[piece, :, :shot]], placed[rows[piece, :, shot:]]
+                scored = _scored(support, asked, cosine=similarity == "cosine")
                 accuracy[part.start + piece.start : part.start + piece.stop] = scored
         found.append((float(accuracy.mean()), float(accuracy.std(ddof=1))))
     return FewShot(
@@ -176,13 +177,11 @@ def _drawn(
     return starts[classes][..., None] + rng.permuted(chosen, axis=-1)
 
 
-def _scored(features: np.ndarray, shots: int, *, cosine: bool) -> np.ndarray:
-    """Share of right queries in each draw of features [draws, ways, shots + queries, D]."""
-    draws, ways, examples, width = features.shape
-    means = features[:, :, :shots].mean(axis=2)
-    queries = features[:, :, shots:].reshape(draws, -1, width)
-    scores = queries @ (_unit(means) if cosine else means).swapaxes(1, 2)
+def _scored(support: np.ndarray, queries: np.ndarray, *, cosine: bool) -> np.ndarray:
+    """Share of right queries in each draw: support [draws, ways, shots, D], queries [draws, ways, queries, D]."""
+    draws, ways, each, width = queries.shape
+    means = _unit(support.mean(axis=2)) if cosine else support.mean(axis=2)
+    scores = queries.reshape(draws, ways * each, width) @ means.swapaxes(1, 2)
     if not cosine:
-        scores -= 0.5 * np.square(means).sum(axis=-1)[:, None, :]
-    truth = np.repeat(np.arange(ways), examples - shots)
-    return (scores.argmax(axis=-1) == truth).mean(axis=-1)
+        scores -= 0.5 * np.einsum("bwd,bwd->bw", means, means)[:, None, :]
+    return (scores.argmax(axis=-1) == np.repeat(np.arange(ways), each)).mean(axis=-1)

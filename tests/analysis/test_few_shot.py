@@ -67,7 +67,7 @@ def test_scores_are_those_of_a_plain_loop(metric):
         right = [cdist(way[2:], means, metric=metric).argmin(axis=1) == number for number, way in enumerate(draw)]
         expected.append(np.mean(right))
         features[len(expected) - 1] = draw
-    found = HOUSE._scored(features, 2, cosine=metric == "cosine")
+    found = HOUSE._scored(features[:, :, :2], features[:, :, 2:], cosine=metric == "cosine")
     np.testing.assert_allclose(found, expected)
     assert 0.2 < np.mean(found) < 0.6
 

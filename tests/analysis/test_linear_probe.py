@@ -288,3 +288,16 @@ def test_bootstrap_of_a_mean_is_about_its_normal_interval():
     np.testing.assert_allclose(low, values.mean(axis=0) - half, atol=0.01)
     np.testing.assert_allclose(high, values.mean(axis=0) + half, atol=0.01)
     assert bootstrap_mean(values, 0, 0) is None
+
+
+@pytest.mark.parametrize("kind", ["float16", "uint8", "int64"])
+def test_features_of_any_number_type_and_labels_of_few_bits(kind):
+    arrays = splits()
+    for prefix in ("", "train_", "val_"):
+        whole = np.clip(np.round(30 * arrays[f"{prefix}features"] + 100), 0, 255)
+        arrays |= {f"{prefix}features": whole, f"{prefix}labels": arrays[f"{prefix}labels"].astype(np.uint8)}
+    same = {k: v.astype(kind) if k.endswith("features") else v for k, v in arrays.items()}
+    single = {k: v.astype(np.float32) if k.endswith("features") else v for k, v in arrays.items()}
+    assert linear_probe(**same) == linear_probe(**single)
+    with pytest.raises(DataError, match="val_features is <U"):
+        linear_probe(**arrays | {"val_features": arrays["val_features"].astype(str)})
