@@ -87,7 +87,7 @@ def _command(name: str) -> Callable[..., None]:
 
 
 def _whole(epochs: str | None) -> str | None:
-    if epochs is None or epochs in ("all", "best") or epochs.isdigit():
+    if epochs is None or epochs in ("all", "best") or epochs.isdecimal():
         return epochs
     raise UsageError(f"--epochs is {epochs!r}, expected all, best or the number of an epoch")
 
