@@ -47,7 +47,7 @@ class Menu:
     @property
     def plural(self) -> str:
         """The noun for several of them."""
-        return "analyses" if self.noun == "analysis" else self.noun + "s"
+        return {"analysis": "analyses", "loss": "losses"}.get(self.noun, self.noun + "s")
 
 
 def split(choice: str) -> tuple[str, str | None]:

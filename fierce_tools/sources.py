@@ -13,8 +13,9 @@ from fierce_tools import arrayfile, files, outputs, runs
 from fierce_tools.errors import DataError
 from fierce_tools.outputs import APART, Outputs
 
-ARRAYS = (".safetensors", ".npz", ".npy")
-PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
+# Endings that make a path a file; any other one may be part of a run's name, such as lam0.1-s0.
+PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
+SUFFIXES = (".safetensors", ".npz", ".npy", *PICKLED)
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
     Raises DataError where there is nothing, or nothing that can be asked.
     """
     path = Path(text)
-    if path.is_dir() or (not path.exists() and path.suffix not in (*ARRAYS, *PICKLES)):
+    if path.is_dir() or (not path.exists() and path.suffix not in SUFFIXES):
         return _of_run(runs.find(text, root), epochs)
-    if path.suffix in PICKLES:
+    if path.suffix in PICKLED:
         raise DataError(
             f"{path} may hold pickled code",
             "make a checkpoint of weights with `fierce import`, or save arrays as .safetensors, .npz or .npy",
@@ -103,24 +104,29 @@ def _of_run(run: runs.Run, epochs: str | None) -> list[Source]:
 
 
 def _padded(epoch: str) -> str:
-    return f"{int(epoch):04d}" if epoch.isdigit() else epoch
+    return f"{int(epoch):04d}" if epoch.isdecimal() else epoch
 
 
 def _run_of(path: Path) -> runs.Run | None:
-    for folder in (path.resolve().parent, path.resolve().parent.parent):
-        inside = (
-            path.name == "model.safetensors"
-            if folder == path.resolve().parent
-            else path.resolve().parent.name == "epochs"
-        )
-        if inside and (folder / "recipe.toml").is_file() and (folder / "run.json").is_file():
-            return runs.Run(path.parent if folder == path.resolve().parent else path.parent.parent)
-    return None
+    """The run a checkpoint lies in; a link is followed to where its file lies."""
+    real = path.resolve()
+    if real.name == "model.safetensors":
+        folder = real.parent
+    elif real.parent.name == "epochs":
+        folder = real.parent.parent
+    else:
+        return None
+    if not ((folder / "recipe.toml").is_file() and (folder / "run.json").is_file()):
+        return None
+    # Named as it was said where that is the same folder, so that answers show the paths people gave.
+    said = path.parent if folder == real.parent else path.parent.parent
+    return runs.Run(said if said.resolve() == folder else folder)
 
 
 def _checkpoint(path: Path, document: Mapping[str, Any]) -> Source:
     run = _run_of(path)
-    epoch = path.stem if run is not None and path.name != "model.safetensors" else None
+    real = path.resolve()
+    epoch = real.stem if run is not None and real.name != "model.safetensors" else None
     label = path.stem if run is None else run.path.resolve().name + (f"@{epoch}" if epoch else "")
     return Source(label, path, True, str(document.get("content_sha256", "")), run, epoch)
 

@@ -23,6 +23,8 @@ def test_a_wrong_name_gets_the_nearest_right_one() -> None:
         LOSSES.get("feirce")
     with pytest.raises(UsageError, match="fierce list models"):
         MODELS.get("zzz")
+    with pytest.raises(UsageError, match="`fierce list losses`"):
+        LOSSES.get("zzz")
 
 
 def test_underscores_and_arguments() -> None:

@@ -31,12 +31,27 @@ def test_a_run_by_folder_name_and_file(digits_run: Path) -> None:
     assert kept is not None
     assert kept.logits.shape == (360, 10)
     assert kept.class_names == tuple("0123456789")
-    assert sources.kept(by_file, "train", {"logits"}) is None
+    assert sources.kept(by_file, "never", {"logits"}) is None
 
 
-def test_a_runs_name_may_hold_a_dot(fierce) -> None:
-    fierce("train", "--model", "linear", "--epochs", "1", "--loss", "label-smoothing")
-    assert only("digits-linear-label-smoothing-alpha0.1-s0").label == "digits-linear-label-smoothing-alpha0.1-s0"
+def test_a_name_with_dots_as_trainings_make_them(digits_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "runs" / "digits-cnn-fierce-lam0.1-s0")
+    assert only("digits-cnn-fierce-lam0.1-s0").label == "digits-cnn-fierce-lam0.1-s0"
+
+
+def test_a_snapshot_knows_its_run_from_within_and_through_links(
+    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shelf" / "a").mkdir(parents=True)
+    for name in ("epochs/0001.safetensors", "model.safetensors"):
+        link = tmp_path / "shelf" / "a" / Path(name).name
+        link.symlink_to(digits_run / name)
+        assert only(link).home.resolve() == digits_run.resolve()
+    assert only(tmp_path / "shelf" / "a" / "0001.safetensors").label == "demo@0001"
+    monkeypatch.chdir(digits_run / "epochs")
+    assert only("0001.safetensors").home.resolve() == digits_run.resolve()
+    monkeypatch.chdir(digits_run)
+    assert only("model.safetensors").label == "demo"
 
 
 def test_snapshots(digits_run: Path) -> None:

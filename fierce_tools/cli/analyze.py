@@ -169,7 +169,7 @@ def _document(name: str, split: str, found: list[Source], answers: Mapping[str, 
 
 def whole(epochs: str | None) -> str | None:
     """`--epochs` as sources take it. Raises UsageError for anything but all, best or a number."""
-    if epochs is None or epochs in ("all", "best") or epochs.isdigit():
+    if epochs is None or epochs in ("all", "best") or epochs.isdecimal():
         return epochs
     raise UsageError(f"--epochs is {epochs!r}, expected all, best or the number of an epoch")
 

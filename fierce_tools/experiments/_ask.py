@@ -64,14 +64,16 @@ def ask(
         }
     )
     path = source.analysis_path(spec.name, arrayfile.name_of(identity))
-    saved = sources.kept_result(path, identity) if source.checkpoint and not fresh else None
+    # Other data than the training's may change under their name: answers on them are not kept.
+    keeps = source.checkpoint and (places is None or places.data is None)
+    saved = sources.kept_result(path, identity) if keeps and not fresh else None
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True)
     keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
     arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places)
     result = ANALYSES.get(analysis)(**arrays, **resolved)
     answer = Answer(result.report(), plain(asdict(result)), identity, False)
-    if source.checkpoint:
+    if keeps:
         report = plain(answer.report.to_dict())
         files.write_json(path, {"identity": identity, "values": answer.values, "report": report})
     return answer

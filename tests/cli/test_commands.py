@@ -71,6 +71,7 @@ def test_each_class(fierce, digits_run: Path) -> None:
         (("entropy", "z.npy", "--per-class"), 3, "needs labels"),
         (("entropy", "z.npy", "--logits", "scores"), 3, "no array 'scores'"),
         (("entropy", "z.npy", "--epochs", "last"), 2, "--epochs is 'last'"),
+        (("entropy", "z.npy", "--epochs", "²"), 2, "--epochs is '²'"),
         (("entropy", "bad.npy"), 3, "logits[1, 0] is nan"),
     ],
 )

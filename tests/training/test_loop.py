@@ -75,7 +75,7 @@ def test_losses_are_means_over_examples(splits: Splits) -> None:
     assert done.train["ce"] + done.train["penalty"] == pytest.approx(done.train["loss"], rel=1e-5)
     assert ready.val is not None
     assert done.val_loss == pytest.approx(
-        float(ready.step_loss(ready.model, next(ready.val.in_order(10_000))).loss), rel=1e-5
+        float(ready.step_loss(ready.model, next(ready.val.in_order(10_000))).loss.item()), rel=1e-5
     )
 
 
