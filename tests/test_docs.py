@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fierce_tools.errors import EXIT_CODES
-from fierce_tools.menu import LOSSES
+from fierce_tools.menu import ANALYSES, LOSSES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,8 +66,17 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert rows == {str(code): what for code, what in EXIT_CODES.items()}
 
 
-def test_every_loss_is_in_the_table() -> None:
-    assert set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)) >= set(LOSSES.names())
+def test_every_loss_and_analysis_is_in_a_table() -> None:
+    rows = set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE))
+    assert rows == set(LOSSES.names()) | set(ANALYSES.names())
+
+
+def test_the_json_it_describes_is_what_is_printed(fierce, digits_run: Path) -> None:
+    import json
+
+    (shape,) = [b for b in re.findall(r"```\n(\{.*?)```", README, re.DOTALL) if '"analysis"' in b]
+    document = json.loads(fierce("analyze", "confusion", str(digits_run), "--format", "json")[1])
+    assert set(document) | set(document["results"][0]) == set(re.findall(r'"(\w+)":', shape))
 
 
 def test_files_it_names_are_there() -> None:
