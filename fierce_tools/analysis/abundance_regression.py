@@ -83,10 +83,11 @@ def abundance_regression(
     """Squared error of abundances: of the model's own probabilities, and of a regressor on its frozen features.
 
     Raw: mean over examples of Σ_k (z_k - softmax_k)² with the abundances z as targets [N, C], fractions, and logits
-    [N, C]; 0 to 2. Transfer: the same of softmax(Wf + b), fitted to train_targets [M, C] on train_features [M, D] by that error with
-    Adam, all examples in each step, twice: as the paper does (raw features, rate .1) and well-conditioned (features
-    standardised on training, rate .01). Raises UsageError for no steps or starts, DataError for targets that are not
-    proportions of the model's classes, or arrays not finite or that do not fit. Source: Baena, Drumetz, Gripon 2023.
+    [N, C]; 0 to 2. Transfer: the same of softmax(Wf + b), fitted to train_targets [M, C] on train_features [M, D] by
+    that error with Adam, all examples in each step, twice: as the paper does (raw features, rate .1) and
+    well-conditioned (features standardised on training, rate .01). Raises UsageError for no steps or starts, DataError
+    for targets that are not proportions of the model's classes, or arrays not finite or that do not fit.
+    Source: Baena, Drumetz, Gripon 2023.
     """
     for name, value in (("steps", steps), ("starts", starts)):
         if value < 1:
