@@ -147,7 +147,8 @@ def _resume(run: runs.Run, places: dict[str, Any], progress: str, format: str) -
 
     _tune_allocator()
     made = run.recipe()
-    prepared = prepare(made.with_data(**places) if places else made)
+    data = recipe.spec("data", made.data["name"])
+    prepared = prepare(made.with_data(**{k: data.option(k).convert(v) for k, v in places.items()}))
     _go(prepared, run, progress, format)
 
 
