@@ -98,6 +98,7 @@ def train(
         _resume(run, places, progress, format)
         return
     document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
+    recipe.check_sections(document)
     overrides: dict[str, Any] = {f"{section}.name": value for section, value in chosen.items() if value is not None}
     if preset is not None:
         overrides["loss.preset"] = preset
