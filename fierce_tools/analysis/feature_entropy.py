@@ -53,6 +53,8 @@ def feature_entropy(
     the entropy of a 100-bin histogram over the range of the training features. Raises DataError for features that are
     not finite or differ in width. Source: Baena, Drumetz, Gripon, GRETSI 2023.
     """
+    if codebook_seed < 0:
+        raise UsageError(f"--codebook-seed is {codebook_seed}, expected 0 or more")
     if codebook < 2 or not temperature > 0:
         raise UsageError(f"codebook of {codebook} at temperature {temperature:g}", "expected 2 anchors and above 0")
     for name, array in (("features", features), ("train_features", train_features)):

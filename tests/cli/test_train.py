@@ -184,6 +184,16 @@ def test_arrays_of_vectors_and_more_than_ten_classes(fierce, tmp_path: Path) -> 
         (("--set", "loss.lam"), 2, "no assignment"),
         (("--set", "train.epoch=3"), 2, "did you mean 'epochs'"),
         (("--name", "a/b"), 2, "plain folder name"),
+        (("--seed=-1",), 2, "--seed is -1, expected 0"),
+        (("--seed", "99999999999999999999"), 2, "expected 0 to below 2^63"),
+        (("--split-seed=-1",), 2, "--split-seed is -1"),
+        (("--model", "mlp:8", "--dropout", "2"), 2, "cannot be built"),
+        (("--model", "mlp:99999999999999999999999"), 2, "cannot be built"),
+        (("--model", "cnn", "--width", "0"), 2, "--width is 0"),
+        (("--model", "cnn", "--feature-dim=-1"), 2, "--feature-dim -1"),
+        (("--loss", "fierce", "--num-anchors", "99999999999"), 2, "2 to 1,000,000 anchors"),
+        (("--data", "mnist", "--data-root", "~nobody-of-that-name/x"), 3, "nobody-of-that-name"),
+        (("plain.toml",), 2, "expected a table"),
         (("--device", "tpu"), 2, "value for --device"),
         (("--resume", "nothing"), 3, "unknown run"),
         (("none.toml",), 3, "does not exist"),
@@ -195,6 +205,7 @@ def test_arrays_of_vectors_and_more_than_ten_classes(fierce, tmp_path: Path) -> 
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_code(fierce, arguments: tuple[str, ...], code: int, said: str) -> None:
+    Path("plain.toml").write_text('loss = "fierce"\n')
     got, out, err = fierce(
         "train", *arguments, *(() if {"--epochs", "--resume"} & set(arguments) else ("--epochs", "1"))
     )
