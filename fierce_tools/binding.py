@@ -54,7 +54,7 @@ class Option:
             raise self._wrong(value, where)
         try:
             return self._typed(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, UsageError) and self.kind in ("choice", "ints", "floats"):
                 raise
             raise self._wrong(value, where) from None
@@ -78,7 +78,7 @@ class Option:
             raise TypeError
         if self.kind == "str":
             return str(value)
-        number = _plain(ranges.parse(value)[0] if isinstance(value, str) and "," not in value else value)
+        number = _plain(_single(value) if isinstance(value, str) else value)
         return _whole(number) if self.kind == "int" else float(number)
 
     def _wrong(self, value: Any, where: str) -> UsageError:
@@ -197,6 +197,13 @@ def _kind(node: ast.expr) -> tuple[str, tuple[str, ...], bool]:
 
 def _flat(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _single(text: str) -> float:
+    values = ranges.parse(text)
+    if len(values) != 1 or ":" in text:
+        raise ValueError
+    return values[0]
 
 
 def _plain(value: Any) -> int | float:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fierce_tools import __version__, arrayfile, files, recipe
-from fierce_tools.errors import DataError, FierceError
+from fierce_tools.errors import DataError, FierceError, UsageError
 from fierce_tools.menu import MODELS, split
 from fierce_tools.models._classifier import Classifier
 
@@ -135,7 +135,15 @@ def build(made: recipe.Recipe, shape: tuple[int, ...], classes: int, *, trusted:
             f"if you trust it, add --factory {argument}",
         )
     extra = () if argument is None else (argument,)
-    return MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
+    try:
+        return MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"model {made.model['name']} cannot be built of these options: {str(error).splitlines()[0]}",
+            f"`fierce list models` says what they are; they were {made.options('model')}",
+        ) from None
 
 
 def versions() -> dict[str, str]:

@@ -92,14 +92,11 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
 
     Raises UsageError for a section, an option or a value that does not exist, with the nearest right one.
     """
-    sections: dict[str, dict[str, Any]] = {s: {} for s in SECTIONS}
-    for section, values in document.items():
-        if section not in SECTIONS:
-            raise unknown("recipe section", section, SECTIONS)
-        if not isinstance(values, Mapping):
-            raise UsageError(f"[{section}] of a recipe is {values!r}, expected a table of options")
-        sections[section].update(values)
-    for key, value in (overrides or {}).items():
+    check_sections(document)
+    sections: dict[str, dict[str, Any]] = {s: dict(document.get(s, {})) for s in SECTIONS}
+    # Choices first, then presets, then the rest: what was said is kept in whatever order it was said.
+    order = {"name": 0, "preset": 1}
+    for key, value in sorted((overrides or {}).items(), key=lambda kv: order.get(kv[0].partition(".")[2], 2)):
         section, dot, name = key.partition(".")
         if section not in SECTIONS or not dot:
             raise UsageError(
@@ -107,6 +104,8 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
             )
         if name == "name" and sections[section].get("name") not in (None, value):
             sections[section].clear()  # options of another choice do not fit the new one
+        if name == "preset":
+            sections[section] = _without_preset(section, sections[section], str(value))
         sections[section][name] = value
     sections["data"].setdefault("name", DEFAULTS["data"])
     sections["loss"].setdefault("name", DEFAULTS["loss"])
@@ -117,6 +116,24 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
         base = {"name": chosen} if chosen is not None else {}
         resolved[section] = base | spec(section, chosen).resolve(values)
     return Recipe(**resolved)
+
+
+def check_sections(document: Mapping[str, Any]) -> None:
+    """Raises UsageError for a section that does not exist or is no table."""
+    for section, values in document.items():
+        if section not in SECTIONS:
+            raise unknown("recipe section", section, SECTIONS)
+        if not isinstance(values, Mapping):
+            raise UsageError(
+                f"[{section}] of a recipe is {values!r}, expected a table of options",
+                f'write [{section}] on a line and name = "…" below it',
+            )
+
+
+def _without_preset(section: str, values: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """A section's values less those that a preset brings: a preset that is said goes above a recipe's own values."""
+    brought = spec(section, str(values.get("name", DEFAULTS.get(section)))).presets.get(preset, {})
+    return {k: v for k, v in values.items() if k.replace("-", "_") not in brought}
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Run:
 
 def folder(given: str | Path | None = None) -> Path:
     """Where runs lie: what was given, else the environment's FIERCE_RUNS, else ./runs."""
-    return Path(given or os.environ.get("FIERCE_RUNS") or "runs").expanduser()
+    return Path(os.path.expanduser(given or os.environ.get("FIERCE_RUNS") or "runs"))
 
 
 def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:

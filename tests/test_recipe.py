@@ -41,6 +41,18 @@ def test_another_choice_drops_the_first_ones_options() -> None:
     assert made.loss == {"name": "ce"}
 
 
+def test_what_is_said_is_kept_in_any_order() -> None:
+    document = {"loss": {"name": "fierce", "lam": 3.0, "codebooks": 2}}
+    made = recipe.resolve(document, {"loss.alpha": "0.7", "loss.name": "label-smoothing"})
+    assert made.loss["alpha"] == 0.7
+    made = recipe.resolve(document, {"loss.preset": "few-shot"})
+    assert (made.loss["lam"], made.loss["codebooks"]) == (1.5, 2), "a flag goes above the recipe"
+    made = recipe.resolve(document, {"loss.lam": "7", "loss.preset": "few-shot"})
+    assert made.loss["lam"] == 7
+    spelled = {"loss": dict(made.loss)}
+    assert recipe.resolve(spelled, {"loss.preset": "hyperspectral"}).loss["similarity"] == "dot"
+
+
 @pytest.mark.parametrize(
     ("document", "overrides", "said"),
     [

@@ -57,6 +57,8 @@ def feature_entropy(
     the entropy of a 100-bin histogram over the range of the training features. Raises UsageError for options out of
     range, DataError for features not finite or of differing width. Source: Baena, Drumetz, Gripon, GRETSI 2023.
     """
+    if codebook_seed < 0:
+        raise UsageError(f"--codebook-seed is {codebook_seed}, expected 0 or more")
     if codebook < 2 or not temperature > 0:
         raise UsageError(f"codebook of {codebook} at temperature {temperature:g}", "expected 2 anchors and above 0")
     check_seed(codebook_seed, "codebook-seed")

@@ -99,6 +99,7 @@ def train(
         _resume(run, places, factory, progress, format)
         return
     document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
+    recipe.check_sections(document)
     overrides: dict[str, Any] = {f"{section}.name": value for section, value in chosen.items() if value is not None}
     if preset is not None:
         overrides["loss.preset"] = preset
@@ -154,7 +155,8 @@ def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress
 
     _tune_allocator()
     made = run.recipe()
-    prepared = prepare(made.with_data(**places) if places else made, factory)
+    data = recipe.spec("data", made.data["name"])
+    prepared = prepare(made.with_data(**{k: data.option(k).convert(v) for k, v in places.items()}), factory)
     _go(prepared, run, progress, format)
 
 

@@ -60,6 +60,8 @@ def split(
     """
     if not 0 <= val_fraction < 1:
         raise UsageError(f"--val-fraction is {val_fraction}, expected 0 to below 1", "for example --val-fraction 0.1")
+    if split_seed < 0:
+        raise UsageError(f"--split-seed is {split_seed}, expected 0 or more")
     rng = np.random.default_rng(split_seed)
     in_val = np.zeros(len(dataset.train_labels), dtype=bool)
     for label in range(dataset.classes):

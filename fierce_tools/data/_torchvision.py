@@ -15,7 +15,7 @@ from fierce_tools.errors import DataError
 
 def root_folder(data_root: str | None) -> Path:
     """Where downloaded sets lie: `--data-root`, else the environment's FIERCE_DATA, else ./data."""
-    return Path(data_root or os.environ.get("FIERCE_DATA") or "data").expanduser()
+    return Path(os.path.expanduser(data_root or os.environ.get("FIERCE_DATA") or "data"))
 
 
 def mnist_like(name: str, kind: str, class_names: tuple[str, ...], data_root: str | None, download: bool) -> Dataset:

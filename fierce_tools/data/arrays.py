@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def arrays(file: Annotated[str, "a .npz file"]) -> Dataset:
     where you have them, train_targets, test_targets, class_names (else classes go by their number).
     Raises DataError for a file that is missing, damaged, holds Python objects, or lacks one of these.
     """
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))
     found = load_numpy(path, only=NEEDED + OPTIONAL)
     if "" in found:
         raise DataError(f"{path} holds a single array, expected a .npz file with {', '.join(NEEDED)}")

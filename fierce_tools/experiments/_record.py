@@ -16,7 +16,7 @@ from fierce_tools.analysis._metrics import accuracy, ece, per_example
 from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
-from fierce_tools.errors import FierceError, Interrupted, UsageError
+from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
@@ -118,11 +118,19 @@ def record(
     """
     with run.lock():
         state_path = run.state_path if run.state_path.exists() else None
+        fingerprint = prepared.data.fingerprint()
+        before = run.info().get("dataset_sha256")
+        if state_path is not None and before not in (None, fingerprint):
+            raise DataError(
+                f"{prepared.data.name} as found here is not what {run.name} has been trained on so far (fingerprint "
+                f"{fingerprint[:12]}…, expected {str(before)[:12]}…)",
+                "bring the data back, or train a new run",
+            )
         training = train(prepared.setup, state_path, **prepared.options)
         run.keep_metrics(training.progress.epoch)
         best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
-        run.update(**runs.started(command, str(prepared.setup.device), checkpoints.versions()))
-        fingerprint = prepared.data.fingerprint()
+        started = runs.started(command, str(prepared.setup.device), checkpoints.versions())
+        run.update(**started, dataset_sha256=fingerprint)
         saved = time.monotonic()
         try:
             for event in training.events:
@@ -132,7 +140,7 @@ def record(
                 row = measure(event, prepared)
                 run.append(row)
                 names = _snapshots(event.epoch, save_at, save_every)
-                if save_best and row["val_accuracy"] > best:
+                if save_best and row["val_accuracy"] is not None and row["val_accuracy"] > best:
                     best = row["val_accuracy"]
                     names.append("best")
                 for name in names:
@@ -210,6 +218,12 @@ def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
     last = rows[-1] if rows else {}
     names = ("val", "test") if len(prepared.splits.val) else ("test",)
     made = {name: _outputs(prepared, name) for name in names}
+    if not all(np.isfinite(outputs.logits).all() for outputs in made.values()):
+        raise TrainingError(
+            f"the weights became NaN or infinite at step {last.get('step')}, the last one "
+            f"(learning rate {last.get('learning_rate')})",
+            "try a smaller --lr, or a smaller weight of the loss's extra term",
+        )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
     _checkpoint(run.model_path, prepared, prepared.epochs, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)

@@ -21,6 +21,8 @@ PRESETS = {
                  "anchor_distribution": "symmetric", "anchor_scale": 0.01, "num_anchors": 100},
 }  # fmt: skip
 
+MOST_ANCHORS = 1_000_000
+
 
 def fierce(
     logits: Tensor,
@@ -73,10 +75,10 @@ def anchors(
     Raises UsageError for fewer than 2 anchors, fewer than 1 codebook, a scale not above 0, or linspace where D is
     not 1. Source: Baena, Drumetz, Gripon, GRETSI 2023.
     """
-    if num_anchors < 2 or codebooks < 1 or not anchor_scale > 0:
+    if not 2 <= num_anchors <= MOST_ANCHORS or not 1 <= codebooks <= MOST_ANCHORS or not anchor_scale > 0:
         raise UsageError(
             f"{codebooks} codebook(s) of {num_anchors} anchors at scale {anchor_scale:g}",
-            "expected at least 1 codebook, 2 anchors and a scale above 0",
+            f"expected 1 to {MOST_ANCHORS:,} codebooks, 2 to {MOST_ANCHORS:,} anchors and a scale above 0",
         )
     shape = (codebooks, num_anchors, feature_dim)
     if anchor_distribution == "linspace":

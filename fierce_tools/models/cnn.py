@@ -7,6 +7,7 @@ from typing import Annotated
 
 from torch import nn
 
+from fierce_tools.errors import UsageError
 from fierce_tools.models._classifier import Classifier, needs_images, output_size
 
 
@@ -19,8 +20,11 @@ def cnn(
 ) -> Classifier:
     """Two 3×3 convolutions with ReLU, the second of stride 2, then a dense layer of features with ReLU.
 
-    The default for digits; 85,066 parameters there. Raises UsageError where the data are no images.
+    The default for digits; 85,066 parameters there. Raises UsageError for a width
+    below 1 or where the data are no images.
     """
+    if width < 1 or feature_dim < 1:
+        raise UsageError(f"--width is {width} and --feature-dim {feature_dim}, expected both 1 or more")
     height, wide, channels = needs_images("cnn", shape)
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(channels, width, 3, padding=1),

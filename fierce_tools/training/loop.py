@@ -96,7 +96,7 @@ def fit(
     while progress.epoch < epochs:
         model.train()
         started = time.perf_counter() - progress.seconds
-        rate = learning_rate(progress.epoch * len(ends) + progress.step)
+        rate = learning_rate(progress.epoch * len(ends) + max(progress.step - 1, 0))  # where no step is left
         for batch in train.epoch(seed, progress.epoch, batch_size, progress.step):
             rate = learning_rate(progress.epoch * len(ends) + progress.step)
             for group in optimizer.param_groups:

@@ -82,6 +82,8 @@ def setup(
     `trusted` names the factory that may be imported (see checkpoints.build). Raises UsageError for a device that is
     not there or options that do not fit the model.
     """
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed is {seed}, expected 0 to below 2^63")
     where = pick_device(device)
     torch.manual_seed(seed)
     model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names), trusted=trusted)

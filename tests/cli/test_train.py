@@ -184,15 +184,28 @@ def test_arrays_of_vectors_and_more_than_ten_classes(fierce, tmp_path: Path) -> 
         (("--set", "loss.lam"), 2, "no assignment"),
         (("--set", "train.epoch=3"), 2, "did you mean 'epochs'"),
         (("--name", "a/b"), 2, "plain folder name"),
+        (("--seed=-1",), 2, "--seed is -1, expected 0"),
+        (("--seed", "99999999999999999999"), 2, "expected 0 to below 2^63"),
+        (("--split-seed=-1",), 2, "--split-seed is -1"),
+        (("--model", "mlp:8", "--dropout", "2"), 2, "cannot be built"),
+        (("--model", "mlp:99999999999999999999999"), 2, "cannot be built"),
+        (("--model", "cnn", "--width", "0"), 2, "--width is 0"),
+        (("--model", "cnn", "--feature-dim=-1"), 2, "--feature-dim -1"),
+        (("--loss", "fierce", "--num-anchors", "99999999999"), 2, "2 to 1,000,000 anchors"),
+        (("--data", "mnist", "--data-root", "~nobody-of-that-name/x"), 3, "nobody-of-that-name"),
+        (("plain.toml",), 2, "expected a table"),
         (("--device", "tpu"), 2, "value for --device"),
         (("--resume", "nothing"), 3, "unknown run"),
         (("none.toml",), 3, "does not exist"),
         (("--data", "mnist"), 3, "--download"),
         (("--data", "arrays:none.npz"), 3, "does not exist"),
         (("--optimizer", "sgd", "--lr", "1e30"), 4, "the loss became"),
+        (("--optimizer", "sgd", "--lr", "1e30", "--batch-size", "5000"), 4, "the weights became NaN"),
+        (("--optimizer", "sgd", "--lr", "1e30", "--batch-size", "5000", "--save-best"), 4, "the weights became NaN"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_code(fierce, arguments: tuple[str, ...], code: int, said: str) -> None:
+    Path("plain.toml").write_text('loss = "fierce"\n')
     got, out, err = fierce(
         "train", *arguments, *(() if {"--epochs", "--resume"} & set(arguments) else ("--epochs", "1"))
     )
@@ -293,6 +306,26 @@ def test_a_run_is_trained_by_one_process_at_a_time(fierce) -> None:
     job.communicate(timeout=60)
     assert code == 2
     assert f"is being trained by process {job.pid}" in err
+
+
+def test_a_resumed_training_keeps_to_its_data(fierce, tmp_path: Path, arrays_file: Path) -> None:
+    from fierce_tools import recipe
+    from fierce_tools.experiments._record import options_of, prepare, record
+
+    for name, data in (("own", "digits"), ("other", f"arrays:{arrays_file}")):
+        made = recipe.resolve({"data": {"name": data}, "model": {"name": "mlp:8"}, "train": {"epochs": 1}})
+        events = record(prepare(made), runs.create(Path("runs"), made, name), [], **options_of(made, record))
+        next(events)
+        events.close()
+    code, _, err = fierce("train", "--resume", "own", "--data-root", str(tmp_path))
+    assert (code, "unknown option of digits" in err) == (2, True), "the checkpoint would not be read again"
+    arrays = dict(np.load(arrays_file))
+    np.savez(arrays_file, **{**arrays, "train_images": 255 - arrays["train_images"]})
+    code, _, err = fierce("train", "--resume", "other")
+    assert (code, "is not what other has been trained on" in err) == (3, True)
+    assert runs.Run(Path("runs/other")).info()["state"] == "stopped"
+    np.savez(arrays_file, **arrays)
+    assert fierce("train", "--resume", "other")[0] == 0
 
 
 def test_resume_takes_nothing_else(fierce) -> None:

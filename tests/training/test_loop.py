@@ -119,6 +119,7 @@ def test_resumed_is_never_stopped(
     assert same(weights(second), weights(whole))
     assert rest[-1].train == expected[-1].train, "the sums of a broken epoch go on too"
     assert rest[-1].val_loss == expected[-1].val_loss
+    assert [e.learning_rate for e in rest] == [e.learning_rate for e in expected][-len(rest) :]
 
 
 def test_a_loss_that_breaks_names_step_and_rate(splits: Splits) -> None:
