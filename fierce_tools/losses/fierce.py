@@ -131,7 +131,7 @@ def feature_entropy(
 def default_tau(similarity: str, feature_dim: int) -> float:
     """0.16/√D with cosine, whose values for random directions have deviation 1/√D; 1 else.
 
-    At 0.16 deviations, with K = 100, ten tight clusters give about 4 bits and spread features 6.6, whatever D.
+    At 0.16 deviations, with K = 100, ten tight clusters give about 4 bits and spread features 6.6, for D of 8 or more.
     """
     return 0.16 / math.sqrt(feature_dim) if similarity == "cosine" else 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,3 +241,20 @@ def test_a_gpu_learns_in_bf16_and_answers_in_fp32(splits: Splits) -> None:
     on_gpu = infer(ready.model, splits.test, ready.normalization, splits.class_names)
     on_cpu = infer(ready.model.cpu(), splits.test, ready.normalization, splits.class_names)
     np.testing.assert_allclose(on_gpu.logits, on_cpu.logits, atol=1e-3)
+
+
+def test_asking_leaves_batch_norms_buffers_alone() -> None:
+    """Probing runs in eval mode: running means and variances are those of the training, before and after."""
+    data = digits()
+    data = replace(
+        data, train_images=data.train_images.repeat(3, axis=3), test_images=data.test_images.repeat(3, axis=3)
+    )
+    colour = split(data, val_fraction=0.02)
+    ready = setup(recipe.resolve({}, {"model.name": "torchvision:resnet18"}), colour, **CPU)  # type: ignore[arg-type]
+    ready.model.train()
+    ready.model(next(ready.train.in_order(16)).inputs)
+    before = weights(ready)
+    assert all(int(v) == 1 for k, v in before.items() if k.endswith("num_batches_tracked"))
+    infer(ready.model, colour.val, ready.normalization, colour.class_names, features=True)
+    assert ready.model.training
+    assert same(before, weights(ready))
