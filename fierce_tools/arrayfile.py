@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,13 +37,19 @@ def content_sha256(arrays: Mapping[str, np.ndarray]) -> str:
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], document: Mapping[str, Any]) -> str:
     """Write `arrays` to a safetensors file with `document` as its metadata; returns the content hash it adds to it."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     digest = content_sha256(plain)
     metadata = {DOCUMENT: json.dumps({**document, "content_sha256": digest}, ensure_ascii=False)}
     with replacing(path) as temporary:
-        save_file(plain, temporary, metadata=metadata)
+        try:
+            save_file(plain, temporary, metadata=metadata)
+        except SafetensorError as error:  # it hides the system's own error, such as a full disk, in its text
+            number = re.search(r"os error (\d+)", str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code), str(path)) from None
     return digest
 
 
@@ -79,8 +89,9 @@ def load_numpy(path: Path, *, only: Collection[str] | None = None) -> dict[str, 
             return {name: loaded[name] for name in loaded.files if only is None or name in only}
     except FileNotFoundError:
         raise DataError(f"{path.absolute()} does not exist", "check the path") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        reason = "it holds Python objects" if "pickle" in str(error).lower() else str(error)
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        pickled = "pickle" in str(error).lower()  # numpy says so of anything it does not know
+        reason = "it is no numpy file, or holds Python objects" if pickled else str(error)
         raise DataError(f"{path} is not readable: {reason}", "write it with numpy.save or numpy.savez") from None
 
 

@@ -88,6 +88,9 @@ def read_document(path: Path) -> dict[str, Any]:
             f"{path} has format version {document.get('version')}, this fierce {__version__} reads up to {VERSION}",
             "install a newer fierce-tools",
         )
+    missing = [key for key in ("content_sha256", "dataset_sha256") if not isinstance(document.get(key), str)]
+    if missing:
+        raise DataError(f"{path} lacks {' and '.join(missing)} in its metadata", "it was changed after it was written")
     return document
 
 

@@ -73,11 +73,13 @@ def read_header(path: Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dic
         tensors = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
         end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
         document = json.loads(metadata[DOCUMENT]) if DOCUMENT in metadata else None
+        if not isinstance(document, dict | None):
+            raise ValueError(f"its {DOCUMENT} is no JSON object")
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path; `fierce runs` lists what there is") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, expected a .safetensors file") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise DataError(f"{wrong}: its header is unreadable ({error})", "it is damaged or of another format") from None
     if size != end:
         raise DataError(

@@ -74,6 +74,8 @@ def validate(outputs: Outputs, *, source: str = "outputs") -> Outputs:
             )
     for name in ROWS:
         array = getattr(outputs, name)
+        if array is not None and array.ndim == 0:
+            raise DataError(f"{source}: {name} is a single value, expected one for each of {len(logits)} rows")
         if array is not None and len(array) != len(logits):
             raise DataError(f"{source}: {name} has {len(array)} rows, logits have {len(logits)}")
     labels = outputs.labels
@@ -129,6 +131,8 @@ def load(path: str | Path, *, logits_key: str | None = None, probabilities_key: 
         )
     known = {f.name for f in fields(Outputs)} - {"document", "class_names", "logits"}
     names = (document or {}).get("class_names", arrays.get("class_names"))
+    if names is not None and np.ndim(names) != 1:
+        raise DataError(f"{path}: class_names is {names!r}, expected a list of names")
     outputs = Outputs(
         logits=arrays[key],
         class_names=tuple(map(str, names)) if names is not None else None,

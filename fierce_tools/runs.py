@@ -105,10 +105,10 @@ class Run:
         for line in text.split("\n")[:-1]:
             try:
                 row = json.loads(line) if len(line) < LINE_LIMIT else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
-                rows.append(row)
+                rows.append({k: _finite(v) for k, v in row.items()})
         return rows
 
     def keep_metrics(self, epochs: int) -> None:
@@ -200,7 +200,7 @@ def _alive(pid: Any) -> bool:
         os.kill(int(pid), 0)
     except PermissionError:
         return True
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, OverflowError):
         return False
     return True
 
@@ -237,7 +237,7 @@ def summary(run: Run) -> dict[str, Any]:
         "entropy": last.get("val_entropy_t9"),
         "state": "unreadable" if problem else state(run, info),
         "age": max(age, 0.0),
-        "tags": list(info.get("tags", [])),
+        "tags": list(tags) if isinstance(tags := info.get("tags"), list) else [],
         "error": problem or info.get("error"),
         "path": str(run.path),
     }

@@ -125,6 +125,19 @@ def test_tampered(tmp_path: Path) -> None:
         checkpoints.load(path)
 
 
+def test_a_hash_that_was_taken_away(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "a.safetensors"
+    write(path)
+    arrays, document = arrayfile.load_arrays(path)
+    for key in ("content_sha256", "dataset_sha256"):
+        rest = {k: v for k, v in (document or {}).items() if k != key}
+        save_file(arrays, path, metadata={"fierce_tools": json.dumps(rest)})
+        with pytest.raises(DataError, match=f"lacks {key}"):
+            checkpoints.load(path)
+
+
 @pytest.mark.parametrize(
     "change",
     [

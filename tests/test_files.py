@@ -78,6 +78,41 @@ def test_a_truncated_file_is_named(tmp_path: Path, cut: int) -> None:
         arrayfile.load_arrays(path)
 
 
+def test_a_full_disk_is_the_systems_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors import SafetensorError
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*x\.safetensors"):
+        arrayfile.save_arrays(tmp_path / "x.safetensors", {"a": np.zeros(3)}, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("document", ["[1, 2]", "5", '"x"', "[" * 100_000])
+def test_documents_that_are_none(tmp_path: Path, document: str) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"logits": np.zeros((2, 3))}, tmp_path / "x.safetensors", metadata={files.DOCUMENT: document})
+    with pytest.raises(DataError, match="header is unreadable"):
+        files.read_header(tmp_path / "x.safetensors")
+
+
+def test_damage_within_a_compressed_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, logits=np.random.default_rng(0).integers(0, 3, (5000, 4)).astype(np.float32))
+    data = bytearray(path.read_bytes())
+    for place in range(200, 1200):
+        data[place] ^= 0xA5
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="not readable"):
+        arrayfile.load_numpy(path)
+    path.write_bytes(b"hello")
+    with pytest.raises(DataError, match="no numpy file"):
+        arrayfile.load_numpy(path)
+
+
 def test_a_changed_byte_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     arrayfile.save_arrays(path, ARRAYS, {})

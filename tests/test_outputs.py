@@ -68,6 +68,7 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
         ({"labels": LABELS + 1}, r"labels\[2\] is 3"),
         ({"labels": LABELS + 0.5}, "whole numbers"),
         ({"index": np.arange(3)}, "index has 3 rows"),
+        ({"labels": np.int64(1)}, "labels is a single value"),
         ({"class_names": ["a"]}, "1 class names for 3 classes"),
         ({"logits": np.array([["a", "b"]])}, "expected numbers"),
     ],
@@ -95,6 +96,12 @@ def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("1,2")
     with pytest.raises(DataError, match="no file of arrays"):
         outputs.load(tmp_path / name)
+
+
+def test_names_that_are_no_list(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", logits=LOGITS, class_names=np.array("a"))
+    with pytest.raises(DataError, match="expected a list of names"):
+        outputs.load(tmp_path / "x.npz")
 
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:

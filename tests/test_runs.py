@@ -74,6 +74,11 @@ def test_a_summary_never_raises(tmp_path: Path) -> None:
     odd.recipe_path.write_text("loss = 3\ntrain = 4\n")
     odd.info_path.write_text("[]")
     assert runs.summary(odd)["loss"] is None
+    for pid in (10**30, 1e400, "x", None):
+        odd.update(state="running", pid=pid, host=socket.gethostname(), tags=5)
+        assert (runs.summary(odd)["state"], runs.summary(odd)["tags"]) == ("stale", [])
+    odd.metrics_path.write_text('{"epoch": 1, "val_accuracy": NaN, "val_ece": Infinity}\n')
+    assert runs.summary(odd)["ece"] is None
     assert [r.name for r in runs.listing(tmp_path)] in (["broken", "odd"], ["odd", "broken"])
     assert runs.listing(tmp_path / "none") == []
 

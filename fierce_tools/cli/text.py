@@ -158,7 +158,7 @@ def show(value: Cell) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int):
+    if isinstance(value, int) or not math.isfinite(value):
         return str(value)
     return f"{value:.4g}" if value != int(value) or abs(value) >= 1e6 else f"{value:g}"
 

@@ -35,6 +35,11 @@ class Dataset:
             targets = getattr(self, f"{split}_targets")
             self._check_images(split, images)
             self._check_labels(split, images, labels)
+            if targets is not None and (targets.ndim == 0 or targets.dtype.kind not in "fiub"):
+                raise DataError(
+                    f"{self.name}: {split}_targets is {targets.dtype} {list(targets.shape)}",
+                    "expected numbers [N] or [N,P]",
+                )
             if targets is not None and len(targets) != len(images):
                 raise DataError(f"{self.name}: {split}_targets has {len(targets)} rows, {split}_images {len(images)}")
             if targets is not None and not np.isfinite(np.asarray(targets, dtype=np.float64)).all():

@@ -34,6 +34,8 @@ def arrays(file: Annotated[str, "a .npz file"]) -> Dataset:
         raise DataError(f"{path} lacks {', '.join(missing)}; of these it holds {', '.join(sorted(found)) or 'none'}")
     classes = found.get("class_names")
     labels = {split: _labels(path, split, found[f"{split}_labels"]) for split in ("train", "test")}
+    if classes is not None and classes.ndim != 1:
+        raise DataError(f"{path}: class_names has shape {list(classes.shape)}, expected [C]")
     if classes is None:
         count = int(max(labels["train"].max(initial=0), labels["test"].max(initial=0))) + 1
         if count > MAX_CLASSES:

@@ -32,19 +32,22 @@ def infer(
     training = model.training
     model.eval()
     examples = Examples(split, normalization, device)
-    logits, kept = [], []
-    with torch.backends.cudnn.flags(allow_tf32=False), torch.autocast(device.type, enabled=False):
+    logits, hiddens = [], []
+    cudnn = torch.backends.cudnn
+    # What is not said here, cudnn.flags switches off.
+    kept_flags = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    with cudnn.flags(**kept_flags, allow_tf32=False), torch.autocast(device.type, enabled=False):
         for batch in examples.in_order(batch_size):
             hidden = model.features(batch.inputs)
             logits.append(model.head(hidden).cpu())
             if features:
-                kept.append(hidden.cpu())
+                hiddens.append(hidden.cpu())
     model.train(training)
     return Outputs(
         logits=torch.cat(logits).numpy(),
         labels=split.labels.astype(np.int64),
         index=split.index,
-        features=torch.cat(kept).numpy() if features else None,
+        features=torch.cat(hiddens).numpy() if features else None,
         head_weight=model.head.weight.detach().cpu().numpy(),
         head_bias=model.head.bias.detach().cpu().numpy(),
         targets=split.targets,

@@ -202,6 +202,10 @@ def test_anybodys_arrays(tmp_path: Path) -> None:
         ({"train_labels": np.full(30, 10**9)}, "expected class numbers from 0"),
         ({"train_images": np.array([{"a": 1}] * 30)}, "Python objects"),
         ({"train_labels": np.arange(30) % 3 - 1}, "is -1"),
+        ({"class_names": np.array("abc")}, "class_names has shape"),
+        ({"train_targets": np.float64(1)}, "train_targets is float64"),
+        ({"train_targets": np.array(["a"] * 30)}, "expected numbers"),
+        ({"train_targets": np.ones(30, complex)}, "train_targets is complex128"),
     ],
 )
 def test_wrong_arrays_are_one_line(tmp_path: Path, changes: dict, said: str) -> None:

@@ -207,6 +207,17 @@ def test_outputs_are_the_models_and_leave_it_alone(splits: Splits) -> None:
     assert again.features is None
 
 
+def test_outputs_are_made_with_cudnn_where_there_is_one(splits: Splits) -> None:
+    seen = []
+    ready, _ = begin(splits, model="mlp:4")
+    flags = torch.backends.cudnn
+    ready.model.head.register_forward_pre_hook(lambda *_: seen.append((flags.enabled, flags.allow_tf32)))
+    before = (flags.enabled, flags.benchmark, flags.deterministic, flags.allow_tf32)
+    infer(ready.model, splits.test, ready.normalization, splits.class_names)
+    assert seen[0] == (flags.enabled, False)
+    assert before == (flags.enabled, flags.benchmark, flags.deterministic, flags.allow_tf32)
+
+
 def test_samples_are_even() -> None:
     assert evenly_spaced(3).tolist() == [0, 1, 2]
     rows = evenly_spaced(54_001)
