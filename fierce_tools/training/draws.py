@@ -15,7 +15,7 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.training.batches import Examples, Normalization
-from fierce_tools.training.infer import BATCH, infer
+from fierce_tools.training.infer import BATCH, exact, infer
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def draw(
     training = model.training
     model.eval()
     draws = np.empty((num_draws, len(rows), len(class_names)), np.float32)
-    with torch.backends.cudnn.flags(allow_tf32=False), torch.autocast(device.type, enabled=False):
+    with exact(device):
         for number in range(num_draws):
             moved = shifted(examples.data.cpu(), most, flip, generator)
             view = Examples(replace(sample, images=moved.permute(0, 2, 3, 1).numpy()), normalization, device)

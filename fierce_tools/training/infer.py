@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -11,6 +14,16 @@ from fierce_tools.outputs import Outputs
 from fierce_tools.training.batches import Examples, Normalization
 
 BATCH = 512
+
+
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """While inside, float32 is float32: no autocast, no TF32 in convolutions."""
+    cudnn = torch.backends.cudnn
+    # What is not said here, cudnn.flags switches off.
+    kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    with cudnn.flags(**kept, allow_tf32=False), torch.autocast(device.type, enabled=False):
+        yield
 
 
 @torch.no_grad()
@@ -33,10 +46,7 @@ def infer(
     model.eval()
     examples = Examples(split, normalization, device)
     logits, hiddens = [], []
-    cudnn = torch.backends.cudnn
-    # What is not said here, cudnn.flags switches off.
-    kept_flags = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-    with cudnn.flags(**kept_flags, allow_tf32=False), torch.autocast(device.type, enabled=False):
+    with exact(device):
         for batch in examples.in_order(batch_size):
             hidden = model.features(batch.inputs)
             logits.append(model.head(hidden).cpu())
