@@ -130,7 +130,10 @@ def _command(name: str) -> Callable[..., None]:
 
             for source in found:
                 shown = images and format == "text"
-                pictures.show(source, answers[source.label].report, split, places, show=shown, montage=montage)
+                sheet = Path(montage) if montage is not None else None
+                if sheet is not None and len(found) > 1:
+                    sheet = sheet.with_stem(f"{sheet.stem}-{Path(source.label).stem}")
+                pictures.show(source, answers[source.label].report, split, places, show=shown, montage=sheet)
         if save is not None:
             saving.save(Path(save), report, document)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ MARKED = 30
 FEW = 5
 # A legend of more series than this says nothing; cells of a larger matrix hold no numbers.
 LEGEND, NUMBERED = 40, 12
+# Letters of a title that fit over a panel.
+TITLE = 44
 
 
 def check(path: Path) -> None:
@@ -103,7 +106,7 @@ def _rows(panels: Sequence[tuple[Block, float, float]]) -> list[list[tuple[Block
 
 
 def _draw(figure: Figure | SubFigure, axes: Axes, block: Block) -> None:
-    axes.set_title(block.title, loc="left")
+    axes.set_title(textwrap.fill(block.title, TITLE), loc="left")
     if isinstance(block, Lines | Points):
         _draw_series(axes, block)
     elif isinstance(block, Bars):

@@ -95,7 +95,7 @@ def write_montage(images: np.ndarray, captions: Sequence[str], path: Path) -> No
         sheet.save(temporary, format="PNG")
 
 
-def show(source: Source, report: Report, split: str, places: Places, *, show: bool, montage: str | None) -> None:
+def show(source: Source, report: Report, split: str, places: Places, *, show: bool, montage: Path | None) -> None:
     """The images a report names, looked up in their split: in the terminal, as one PNG, or both.
 
     Raises DataError where the source has no images.
@@ -116,7 +116,7 @@ def show(source: Source, report: Report, split: str, places: Places, *, show: bo
             print(f"\n{source.label}: {block.title}\n")
             print(grid(chosen, block.captions, text.width(), color=text.colored()))
         if montage is not None:
-            target = Path(montage)
-            montage_to = target if len(blocks) == 1 else target.with_stem(f"{target.stem}-{blocks.index(block) + 1}")
+            several = f"{montage.stem}-{blocks.index(block) + 1}"
+            montage_to = montage if len(blocks) == 1 else montage.with_stem(several)
             write_montage(chosen, block.captions, montage_to)
             text.say(f"written: {montage_to}")

@@ -37,6 +37,13 @@ def test_a_transfer_set_for_distillation(fierce, digits_run: Path) -> None:
     assert "▓" in out
 
 
+def test_a_montage_for_each_teacher(fierce, digits_run: Path) -> None:
+    teachers = (str(digits_run), str(digits_run / "epochs" / "0001.safetensors"))
+    code, _, err = fierce("analyze", "transfer-set", *teachers, "--per-class", "1", "--montage", "m.png")
+    assert code == 0, err
+    assert sorted(p.name for p in Path().glob("*.png")) == ["m-demo.png", "m-demo@0001.png"]
+
+
 def test_every_ending(fierce, digits_run: Path) -> None:
     for name in ("a.md", "a.csv", "a.json", "a.npz"):
         code, _, err = fierce("analyze", "entropy", str(digits_run), "--temperatures", "1,9", "--save", name)
