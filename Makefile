@@ -14,7 +14,7 @@ install: .venv/installed
 	@touch $@
 
 demo: install
-	$(BIN)/fierce train --loss fierce --lam 0.1 --name demo-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/fierce train --loss fierce --lam 0.1 --runs-dir runs --name demo-$$(date +%Y%m%d-%H%M%S)
 	$(BIN)/fierce analyze entropy $$(ls -td runs/demo-* | head -n 1)/model.safetensors
 
 test: lint types layers pytest

@@ -14,6 +14,8 @@ from fierce_tools.errors import DataError, UsageError
 
 # Arrays too large to be kept with every split: each lies in a file of its own, made when asked for.
 APART = ("features", "images", "draws")
+# Larger logits overflow when they are subtracted or divided by a temperature.
+LARGEST = 1e30
 ROWS = ("logits", "labels", "index", "features", "targets", "images")
 
 
@@ -72,6 +74,8 @@ def validate(outputs: Outputs, *, source: str = "outputs") -> Outputs:
             raise DataError(
                 f"{source}: {name}{bad[0].tolist()} is {value}, and {len(bad) - 1} more values are not finite"
             )
+    if np.abs(logits).max() > LARGEST:
+        raise DataError(f"{source}: logits reach {np.abs(logits).max():.3g}, expected at most {LARGEST:g} in size")
     for name in ROWS:
         array = getattr(outputs, name)
         if array is not None and array.ndim == 0:

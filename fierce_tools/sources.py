@@ -31,26 +31,30 @@ class Source:
 
     @property
     def home(self) -> Path:
-        """Where outputs/ and analyses/ go: the run, FILE.fierce/ beside a bare file, or the user's cache."""
-        if self.run is not None:
-            return self.run.path
-        beside = self.path.with_name(self.path.name + ".fierce")
-        if (beside.is_dir() and os.access(beside, os.W_OK)) or (
-            not beside.exists() and os.access(self.path.parent, os.W_OK)
-        ):
-            return beside
+        """Where outputs/ and analyses/ lie: the run, or FILE.fierce/ beside a bare file."""
+        return self.run.path if self.run is not None else self.path.with_name(self.path.name + ".fierce")
+
+    @property
+    def cache(self) -> Path:
+        """Where they go when nothing can be written there: the user's cache."""
         from platformdirs import user_cache_path
 
         return user_cache_path("fierce-tools") / self.sha256[:16]
 
-    def outputs_path(self, split: str, part: str = "") -> Path:
+    @property
+    def writable(self) -> Path:
+        """The first of the two that can be written to."""
+        home = self.home if self.home.exists() else self.home.parent
+        return self.home if os.access(home, os.W_OK) else self.cache
+
+    def outputs_path(self, split: str, part: str = "", *, home: Path | None = None) -> Path:
         """The file of a split's outputs; `part` names one of the large arrays that lie apart."""
-        folder = self.home / "outputs" / (f"epoch-{self.epoch}" if self.epoch else "")
+        folder = (home or self.writable) / "outputs" / (f"epoch-{self.epoch}" if self.epoch else "")
         return folder / f"{split}{'.' + part if part else ''}.safetensors"
 
     def analysis_path(self, analysis: str, key: str) -> Path:
         """The file of one saved result."""
-        return self.home / "analyses" / f"{analysis}-{key}.json"
+        return self.writable / "analyses" / f"{analysis}-{key}.json"
 
 
 def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
@@ -133,12 +137,19 @@ def _checkpoint(path: Path, document: Mapping[str, Any]) -> Source:
 
 def kept(source: Source, split: str, wanted: set[str]) -> Outputs | None:
     """A checkpoint's kept outputs on a split, if they have all that is wanted and are of these weights."""
+    found = _kept_in(source.home, source, split, wanted)
+    return (
+        found if found is not None or source.writable == source.home else _kept_in(source.cache, source, split, wanted)
+    )
+
+
+def _kept_in(home: Path, source: Source, split: str, wanted: set[str]) -> Outputs | None:
     parts: list[Outputs] = []
     for part in ("", *(name for name in APART if name in wanted and name != "images")):
-        path = source.outputs_path(split, part)
+        path = source.outputs_path(split, part, home=home)
         try:
             loaded, document = arrayfile.load_arrays(path)
-        except DataError:
+        except (DataError, OSError):
             return None
         if document is None or document.get("checkpoint_sha256") != source.sha256:
             return None

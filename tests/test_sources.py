@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_written_to(digits_run: Path, tmp_path: Path) ->
     folder.mkdir()
     shutil.copy(digits_run / "model.safetensors", folder / "m.safetensors")
     folder.chmod(0o500)
-    assert only(folder / "m.safetensors").home.is_relative_to(tmp_path / "cache")
+    assert only(folder / "m.safetensors").writable.is_relative_to(tmp_path / "cache")
     ask("entropy", only(folder / "m.safetensors"), {})
 
 
@@ -94,9 +94,49 @@ def test_the_users_cache_where_nothing_can_be_written_beside(
     shutil.copy(digits_run / "model.safetensors", tmp_path / "m.safetensors")
     monkeypatch.setattr(os, "access", lambda *_: False)
     source = only(tmp_path / "m.safetensors")
-    assert source.home.is_relative_to(tmp_path / "cache")
+    assert source.writable.is_relative_to(tmp_path / "cache")
     assert not ask("entropy", source, {}).kept
     assert ask("entropy", source, {}).kept
+
+
+def test_a_run_on_a_shelf_that_cannot_be_written_to(
+    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the training kept is read from the run, what is new goes to the user's cache."""
+    shelf = tmp_path / "runs" / "shelf"
+    shutil.copytree(digits_run, shelf, ignore=shutil.ignore_patterns("analyses"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    source = only(shelf)
+    assert sources.kept(source, "test", {"logits"}) is not None
+    assert not ask("entropy", source, {}).kept
+    assert ask("entropy", source, {}).kept
+    outputs_of(source, "train", {"logits"}, Places())
+    assert sources.kept(source, "train", {"logits"}) is not None
+    assert not (shelf / "analyses").exists()
+
+
+def test_an_answer_that_cannot_be_kept_is_still_given(
+    digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(digits_run / "model.safetensors", tmp_path / "m.safetensors")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fierce_tools.arrayfile.save_arrays", full)
+    monkeypatch.setattr("fierce_tools.files.write_json", full)
+    assert ask("entropy", only(tmp_path / "m.safetensors"), {}).values["examples"] == 360
+
+
+def test_fresh_reads_the_weights_again(digits_run: Path, tmp_path: Path, fierce) -> None:
+    path = tmp_path / "m.safetensors"
+    shutil.copy(digits_run / "model.safetensors", path)
+    assert fierce("analyze", "entropy", str(path))[0] == 0
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 255
+    path.write_bytes(data)
+    code, _, err = fierce("analyze", "entropy", str(path), "--fresh")
+    assert (code, "not those that were saved" in err) == (3, True)
 
 
 def test_kept_answers_are_those_of_the_same_weights_and_options(digits_run: Path, tmp_path: Path) -> None:

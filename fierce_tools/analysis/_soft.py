@@ -53,12 +53,11 @@ def check_logits(logits: np.ndarray, labels: np.ndarray | None = None, prefix: s
 
 
 def check_temperatures(temperatures: Sequence[float]) -> None:
-    """Raises UsageError for none, or one that is not above 0 and finite."""
-    bad = [t for t in temperatures if not (t > 0 and np.isfinite(t))]
+    """Raises UsageError for none, or one that is not from 1e-6 to 1e6."""
+    bad = [t for t in temperatures if not 1e-6 <= t <= 1e6]
     if bad or not len(temperatures):
-        raise UsageError(
-            f"temperature {bad[0] if bad else 'list is empty'}: expected numbers above 0", "for example 1:20"
-        )
+        what = f"{float(bad[0]):g}" if bad else "list is empty"
+        raise UsageError(f"temperature {what}: expected numbers above 0, from 1e-6 to 1e6", "for example 1:20")
 
 
 def blocks(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run `fierce` and exit with its code (see errors.EXIT_CODES)."""
     from fierce_tools.cli.app import build
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter gets another, not a traceback
+            stream.reconfigure(errors="replace")
     try:
         build()(args=None if arguments is None else list(arguments), prog_name="fierce")
     except FierceError as error:

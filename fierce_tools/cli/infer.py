@@ -44,11 +44,12 @@ def infer(
 ) -> None:
     """Run a checkpoint on a split, in float32, and keep its logits, labels and index (and features)."""
     from fierce_tools import outputs, sources
-    from fierce_tools.errors import UsageError
+    from fierce_tools.cli.analyze import whole
+    from fierce_tools.errors import DataError, UsageError
     from fierce_tools.experiments._gather import Places, outputs_of
     from fierce_tools.experiments._record import figures_of
 
-    found = sources.locate(path, runs.folder(runs_dir), epochs=epochs)
+    found = sources.locate(path, runs.folder(runs_dir), epochs=whole(epochs))
     if len(found) != 1 or not found[0].checkpoint:
         raise UsageError(f"{path} is not one checkpoint", "give a checkpoint, a run, or --epochs with one snapshot")
     source = found[0]
@@ -58,6 +59,8 @@ def infer(
     places = Places(data, data_root, download, device, factory)
     made = outputs_of(source, split, wanted, places, fresh=data is None and out is None)
     target = Path(out) if out is not None else source.outputs_path(split)
+    if out is None and sources.kept(source, split, wanted) is None:
+        raise DataError(f"the outputs could not be written to {target}", "say where with --out FILE")
     if out is not None:
         if target.suffix != ".safetensors":
             raise UsageError(f"--out {out}: outputs are written as .safetensors", "name it FILE.safetensors")

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class Shown:
     """The progress of one training on stderr, in one of the modes auto, bar, off, jsonl."""
 
-    def __init__(self, mode: str, what: str, epochs: int) -> None:
-        self.mode = ("bar" if sys.stderr.isatty() else "lines") if mode == "auto" else mode
+    def __init__(self, mode: str, epochs: int) -> None:
+        able = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.mode = ("bar" if able else "lines") if mode == "auto" else mode
+        self.wide = False
         self.epochs = epochs
         self._bar: Progress | None = None
         if self.mode == "bar":
-            columns = (
+            console = Console(stderr=True)
+            self.wide = console.width >= 90
+            # What a person waits for is always there; the bar itself only where there is room.
+            columns: list[ProgressColumn] = [
                 TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
+                TextColumn("{task.percentage:>3.0f}%"),
                 TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
-            self._task = self._bar.add_task(what, total=None, rate="")
+                TimeRemainingColumn(compact=True),
+            ]
+            if console.width >= 70:
+                columns.insert(1, BarColumn(bar_width=None if self.wide else 16))
+            self._bar = Progress(*columns, console=console, transient=True, refresh_per_second=4, expand=self.wide)
+            self._task = self._bar.add_task(f"epoch 0/{epochs}", total=None, rate="")
         self._images = 0
         self._since = 0.0
 
@@ -55,12 +63,19 @@ class Shown:
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """One epoch is done and measured."""
-        if self.mode == "jsonl":
-            print(json.dumps({"event": "epoch", "epochs": self.epochs, **row}), file=sys.stderr, flush=True)
-        elif self._bar is not None:
-            self._bar.update(self._task, description=line(row, self.epochs))
+        if self._bar is not None:
+            short = f"epoch {row['epoch']}/{self.epochs}"
+            self._bar.update(self._task, description=line(row, self.epochs) if self.wide else short)
+        elif self.mode == "jsonl":
+            self._say(json.dumps({"event": "epoch", "epochs": self.epochs, **row}))
         elif self.mode == "lines":
-            print(line(row, self.epochs), file=sys.stderr, flush=True)
+            self._say(line(row, self.epochs))
+
+    @staticmethod
+    def _say(text: str) -> None:
+        # Whoever read the progress may have gone; the training goes on.
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def line(row: Mapping[str, Any], epochs: int) -> str:

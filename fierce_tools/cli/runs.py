@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,9 @@ from fierce_tools.cli import text
 from fierce_tools.cli.options import Format, RunsDir
 from fierce_tools.menu import unknown
 
+HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
+# Left out one after another where a terminal is narrow.
+SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "age")
 COLUMNS = ("name", "loss", "model", "dataset", "epoch", "best", "last", "ece", "entropy", "state", "age")
 KEYS = (*COLUMNS, "seed", "epochs", "tag", "tags", "acc", "accuracy", "error")
 
@@ -42,10 +46,9 @@ def table(
     if format == "json":
         text.print_json(chosen)
         return
-    cells = [[_cell(name, row) for name in COLUMNS] for row in chosen]
-    text.print_table(
-        "", ("name", "loss", "model", "data", "epoch", "best", "last", "ECE", "H(T=9)", "state", "age"), cells
-    )
+    shown = _fitting(chosen)
+    cells = [[_cell(name, row) for name in shown] for row in chosen]
+    text.print_table("", [HEADS.get(name, name) for name in shown], cells)
     text.say(
         f"{len(chosen)} of {len(rows)} runs in {root}"
         if rows
@@ -70,6 +73,19 @@ def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
     numeric = all(isinstance(r[key], int | float) for r in there)
     ordered = sorted(there, key=lambda r: r[key] if numeric else str(r[key]), reverse=sort.startswith("-"))
     return ordered + [r for r in rows if r[key] is None]
+
+
+def _fitting(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns there is room for, names whole."""
+    shown = list(COLUMNS)
+    if not sys.stdout.isatty():
+        return shown
+    wide = {n: max([len(HEADS.get(n, n)), *(len(text.show(_cell(n, r))) for r in rows)]) + 2 for n in COLUMNS}
+    for name in SPARE:
+        if sum(wide[n] for n in shown) <= text.width():
+            break
+        shown.remove(name)
+    return shown
 
 
 def _cell(name: str, row: dict[str, Any]) -> str | int | float | None:
@@ -110,7 +126,7 @@ def show(
         "run": run.path,
         "state": summary["state"],
         "error": summary["error"],
-        "command": shlex.join(info.get("command", [])),
+        "command": shlex.join(map(str, info["command"])) if isinstance(info.get("command"), list) else None,
         "device": info.get("device"),
         "started": info.get("started"),
         "finished": info.get("finished"),

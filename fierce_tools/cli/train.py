@@ -109,13 +109,29 @@ def train(
         for s in MENUS
     }
     overrides |= {f"{_section(key, named)}.{key}": value for key, value in given.items()}
-    made = recipe.resolve(document, overrides)
+    made = _with_whole_paths(recipe.resolve(document, overrides))
     from fierce_tools.experiments._record import prepare
 
     _tune_allocator()
     prepared = prepare(made, factory or _named_here(overrides))
     run = runs.create(root, made, name)
     _go(prepared, run, progress, format)
+
+
+def _with_whole_paths(made: Recipe) -> Recipe:
+    """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
+    name, colon, argument = str(made.data["name"]).partition(":")
+    whole = {"name": f"{name}:{_whole(argument)}"} if colon and name == "arrays" else {}
+    if made.data.get("data_root"):
+        whole["data_root"] = _whole(made.data["data_root"])
+    return made.with_data(**whole) if whole else made
+
+
+def _whole(path: str) -> str:
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:  # a home that is nobody's: said where the file is looked for
+        return path
 
 
 def _default(section: str, document: Any, overrides: dict[str, Any]) -> str:
@@ -147,7 +163,7 @@ def _named_here(overrides: dict[str, Any]) -> str | None:
 
 
 def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress: str, format: str) -> None:
-    if run.model_path.exists() and not run.state_path.exists():
+    if run.info().get("state") == "done":
         raise UsageError(
             f"run {run.name} is done, there is nothing to resume", f"ask it: fierce analyze entropy {run.path}"
         )
@@ -170,7 +186,7 @@ def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:
         text.say(f"warning: {warning}")
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
     result: dict[str, Any] = {}
-    with _stopping() as stopped, Shown(progress, run.name, prepared.epochs) as shown:
+    with _stopping() as stopped, Shown(progress, prepared.epochs) as shown:
         for event in events:
             if isinstance(event, StepDone):
                 shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
@@ -222,7 +238,8 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         asked.append(number)
         text.say("\nfinishing the step and saving; once more stops at once without saving")
 
-    previous = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    previous = {n: signal.signal(n, handle) for n in numbers}
     try:
         yield lambda: bool(asked)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -70,12 +71,13 @@ def ask(
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True)
     keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
-    arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places)
+    arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places, fresh=fresh)
     result = ANALYSES.get(analysis)(**arrays, **resolved)
     answer = Answer(result.report(), plain(asdict(result)), identity, False)
     if keeps:
         report = plain(answer.report.to_dict())
-        files.write_json(path, {"identity": identity, "values": answer.values, "report": report})
+        with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer
+            files.write_json(path, {"identity": identity, "values": answer.values, "report": report})
     return answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,8 @@ TEACHER = "teacher_"
 class Places:
     """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder.
 
-    `factory` is the one function that may be imported to make a model (package.module:function).
+    `factory` is the one function that may be imported to make a model (package.module:function); `fresh` leaves aside
+    what was kept.
     """
 
     data: str | None = None
@@ -29,6 +31,7 @@ class Places:
     download: bool = False
     device: str = "auto"
     factory: str | None = None
+    fresh: bool = False
 
 
 def gather(
@@ -41,13 +44,14 @@ def gather(
     teacher: Source | None = None,
     draws: Mapping[str, Any] | None = None,
     places: Places | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """The arrays that an analysis names, each from its split; None for an optional one that is not to be had.
 
     Those with the prefix `teacher_` are the teacher's, on the same split; `draws` are the options of their making.
     Raises DataError for an array that the analysis needs.
     """
-    where = places or Places()
+    where = replace(places or Places(), fresh=fresh)
     own = replace(spec, arrays=_others(spec.arrays), optional_arrays=_others(spec.optional_arrays))
     if source.checkpoint:
         arrays = _own(own, source, split, draws or {}, where)
@@ -132,13 +136,14 @@ def outputs_of(source: Source, split: str, wanted: set[str], places: Places, *, 
 
     Raises DataError where the data are missing, or are not those it was trained on.
     """
-    if not fresh and "images" not in wanted and places.data is None:
+    if not (fresh or places.fresh) and "images" not in wanted and places.data is None:
         found = sources.kept(source, split, wanted)
         if found is not None:
             return found
     made = _infer(source, split, wanted, places)
     if places.data is None:
-        sources.keep(source, split, replace(made, images=None))
+        with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer
+            sources.keep(source, split, replace(made, images=None))
     return made
 
 
@@ -196,11 +201,12 @@ def drawn(source: Source, split: str, options: Mapping[str, Any], places: Places
     from fierce_tools.training.draws import draw
 
     name = f"{split}-draws-{arrayfile.name_of(options)}"
-    found = sources.kept(source, name, {"logits", "draws"}) if places.data is None else None
+    found = sources.kept(source, name, {"logits", "draws"}) if places.data is None and not places.fresh else None
     if found is not None:
         return found
     checkpoint, examples, normalization = _loaded(source, split, places)
     made = draw(checkpoint.model, examples, normalization, checkpoint.class_names, **options)
     if places.data is None:
-        sources.keep(source, name, made)
+        with contextlib.suppress(OSError):
+            sources.keep(source, name, made)
     return made

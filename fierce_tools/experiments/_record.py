@@ -26,6 +26,8 @@ from fierce_tools.training.train import Setup, check_options, dataset, setup, tr
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
+# The same within a long epoch, so that a lost machine costs minutes, not hours.
+STEP_STATE_SECONDS = 120.0
 # Bits between spread and collapsed features below which an entropy estimate is warned of.
 TELLING_BITS = 0.5
 
@@ -135,6 +137,9 @@ def record(
         try:
             for event in training.events:
                 if isinstance(event, StepDone):
+                    if time.monotonic() - saved > STEP_STATE_SECONDS:
+                        training.save_state(run.state_path)
+                        saved = time.monotonic()
                     yield event
                     continue
                 row = measure(event, prepared)
@@ -151,8 +156,11 @@ def record(
                 yield row
             result = finish(prepared, run, fingerprint)
         except GeneratorExit:
-            training.save_state(run.state_path)
-            run.update(state="stopped", finished=runs.now())
+            try:
+                training.save_state(run.state_path)
+            finally:
+                with contextlib.suppress(OSError):
+                    run.update(state="stopped", finished=runs.now())
             raise
         except KeyboardInterrupt:  # in the midst of a step: only the last saved state is sound
             run.update(state="stopped", finished=runs.now())

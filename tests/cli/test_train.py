@@ -347,3 +347,22 @@ def test_a_full_disk_is_one_line_and_marks_the_run(fierce, monkeypatch: pytest.M
     assert "No space left on device" in err.strip().split("\n")[-1]
     assert files.__doc__
     assert runs.Run(Path("runs/full")).info()["state"] == "failed"
+
+
+def test_paths_hold_from_anywhere(fierce, arrays_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, err = fierce("train", "--data", "arrays:two.npz", *SMALL, "--name", "w")
+    assert code == 0, err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = fierce("infer", str(tmp_path / "runs" / "w"), "--split", "train")
+    assert code == 0, err
+
+
+def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m fierce_tools train --model mlp:8 --epochs 6 --device cpu --name h 2>&1 >out.txt | head -n 1"
+    subprocess.run(["bash", "-c", command], check=False, capture_output=True)
+    for _ in range(100):
+        if runs.Run(Path("runs/h")).info().get("state") == "done":
+            break
+        time.sleep(0.1)
+    assert runs.Run(Path("runs/h")).info()["state"] == "done"
