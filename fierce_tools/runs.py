@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from fierce_tools import files, menu, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 QUIET_SECONDS = 600
 LINE_LIMIT = 1_000_000
@@ -79,6 +80,8 @@ class Run:
 
     def lock(self) -> FileLock:
         """Held while training. Raises UsageError where another process holds it."""
+        from filelock import FileLock, Timeout
+
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()

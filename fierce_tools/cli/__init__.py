@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter gets another, not a traceback
             stream.reconfigure(errors="replace")
     try:
-        build()(args=None if arguments is None else list(arguments), prog_name="fierce")
+        build(_asked(arguments))(args=None if arguments is None else list(arguments), prog_name="fierce")
     except FierceError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -36,6 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if type(error).__name__ != "OutOfMemoryError" and "out of memory" not in str(error).lower():
             raise
         _fail("out of memory on the device; try a smaller --batch-size", 1)
+
+
+def _asked(arguments: Sequence[str] | None) -> str | None:
+    """The command a line names; None where all of them matter, as when a shell asks for completions."""
+    if "_FIERCE_COMPLETE" in os.environ:
+        return None
+    words = sys.argv[1:] if arguments is None else arguments
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def _fail(message: str, code: int) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from fierce_tools.cli import analyze, compare, import_, infer, listing, train
 from fierce_tools.cli import runs as runs_command
+from fierce_tools.cli.options import extend
 from fierce_tools.errors import EXIT_CODES
 
 EPILOG = "Exit codes: " + "; ".join(f"{code} {what}" for code, what in EXIT_CODES.items()) + "."
@@ -41,8 +42,12 @@ def root(
     """What does an image classifier know? Train it, then ask its soft labels and features."""
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
+def build(asked: str | None = None) -> typer.Typer:
+    """The whole command line; the options of commands other than the one asked for, if any, are not read."""
+
+    def wanted(name: str) -> bool:
+        return asked is None or asked == name
+
     app = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -50,12 +55,13 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(epilog=EPILOG)(root)
-    app.command("train")(train.command())
-    app.command("import")(import_.command())
+    app.command("train")(train.command() if wanted("train") else extend(train.train, []))
+    app.command("import")(import_.command() if wanted("import") else extend(import_.import_, []))
     app.command("infer")(infer.infer)
     asks = typer.Typer(no_args_is_help=True, help="Ask runs, checkpoints or files of logits one question.")
-    for name, command in analyze.commands().items():
-        asks.command(name)(command)
+    if wanted("analyze"):
+        for name, command in analyze.commands().items():
+            asks.command(name)(command)
     app.add_typer(asks, name="analyze")
     app.command("compare")(compare.compare)
     table = typer.Typer()
