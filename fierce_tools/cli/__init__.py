@@ -21,10 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         build(_asked(arguments))(args=None if arguments is None else list(arguments), prog_name="fierce")
     except FierceError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain once more on closing it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except MemoryError:

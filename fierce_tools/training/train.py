@@ -161,7 +161,6 @@ class Training:
 
     events: Iterator[StepDone | EpochDone]
     progress: Progress
-    steps_per_epoch: int
     save_state: Callable[[Path], None]
 
 
@@ -197,4 +196,4 @@ def train(
         bf16=setup.bf16,
         progress=progress,
     )
-    return Training(events, progress, steps, lambda path: state.save(path, setup.model, optim, progress))
+    return Training(events, progress, lambda path: state.save(path, setup.model, optim, progress))

@@ -336,8 +336,6 @@ def test_resume_takes_nothing_else(fierce) -> None:
 def test_a_full_disk_is_one_line_and_marks_the_run(fierce, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from fierce_tools import files
-
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
@@ -345,7 +343,6 @@ def test_a_full_disk_is_one_line_and_marks_the_run(fierce, monkeypatch: pytest.M
     code, _, err = fierce("train", *SMALL, "--name", "full")
     assert code == 1
     assert "No space left on device" in err.strip().split("\n")[-1]
-    assert files.__doc__
     assert runs.Run(Path("runs/full")).info()["state"] == "failed"
 
 
