@@ -128,7 +128,9 @@ def test_analyses_name_arrays_of_the_vocabulary(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_losses_name_arrays_of_the_vocabulary(name: str) -> None:
-    assert set(spec_of(LOSSES, name).arrays) <= {"logits", "labels", "features", "anchors"}
+    spec = spec_of(LOSSES, name)
+    known = {"logits", "labels", "features", "anchors", "teacher_logits", "epoch"}
+    assert {*spec.arrays, *spec.optional_arrays} <= known
 
 
 def test_a_flag_has_one_meaning() -> None:
