@@ -12,7 +12,6 @@ from fierce_tools import files, recipe, runs, sources
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, completer, extend, pairs
 from fierce_tools.cli.train import (
-    PLACES,
     Name,
     Recipes,
     Resume,
@@ -30,7 +29,7 @@ from fierce_tools.cli.train import (
 )
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, MODELS
-from fierce_tools.recipe import Recipe
+from fierce_tools.recipe import PLACES, Recipe
 from fierce_tools.report import Report
 
 SECTIONS = (*recipe.SECTIONS, "distill")

@@ -226,7 +226,7 @@ def go(prepared: Any, run: runs.Run, progress: str) -> dict[str, Any]:
     from fierce_tools.experiments._record import options_of, record
 
     text.say(f"{run.path}: {describe(prepared)}")
-    for line in prepared.distillation():
+    for line in taught(prepared):
         text.say(line)
     for warning in prepared.warnings():
         text.say(f"warning: {warning}")
@@ -279,6 +279,19 @@ def print_result(result: dict[str, Any]) -> None:
     text.print_table("", ("", "validation", "test", ""), rows)
     print(result["checkpoint"])
     text.say(f"next: fierce analyze entropy {shlex.quote(result['checkpoint'])}")
+
+
+def taught(prepared: Any) -> list[str]:
+    """The formula of a distillation, and who teaches how."""
+    facts = prepared.distillation()
+    lines = [f"loss: {facts['formula']}"] if "formula" in facts else []
+    if "teachers" in facts:
+        how = {
+            "once": "its outputs are computed once",
+            "in the loop": "its outputs are computed in the loop, on the same batches as the student's",
+        }[facts["teacher_outputs"]]
+        lines.append(f"teacher: {prepared.teachers.label()}; {how}")
+    return lines
 
 
 @contextmanager

@@ -41,19 +41,17 @@ class Distilled:
     missing: Mapping[str, Mapping[str, float]]
 
     def report(self) -> Report:
-        """One table, a model in each row."""
+        """One table, a model in each column."""
         heads = {**FIGURES, "kl_at_t": f"KL(teacher ‖ ·), T={self.temperature:g} (nats)"}
-        shown = [k for k in heads if any(k in row for row in self.models.values())]
-        if self.temperature == 1 and "kl_at_t" in shown:
-            shown.remove("kl_at_t")
-        columns = [heads[k] for k in shown]
-        classes = list(next(iter(self.missing.values()), {}))
+        if self.temperature == 1:
+            del heads["kl_at_t"]
         rows: list[tuple[Cell, ...]] = []
-        for name, row in self.models.items():
-            unseen = [self.missing[name].get(c) for c in classes]
-            rows.append((name, *(row.get(k) for k in shown), *unseen))
-        columns += [f"accuracy on {c}, never seen" for c in classes]
-        table = Table(f"Student and teacher ({self.split})", ("", *columns), tuple(rows))
+        for key, head in heads.items():
+            if any(key in found for found in self.models.values()):
+                rows.append((head, *(found.get(key) for found in self.models.values())))
+        for name in next(iter(self.missing.values()), {}):
+            rows.append((f"accuracy on {name}, never seen", *(found.get(name) for found in self.missing.values())))
+        table = Table(f"Student and teacher ({self.split})", ("", *self.models), tuple(rows))
         return Report("Distillation", (table,))
 
 

@@ -52,18 +52,28 @@ class Teachers:
         """Path, content hash and run of each."""
         return [t.named() for t in self.models] + ([self.soft_labels.named()] if self.soft_labels is not None else [])
 
+    def written(self) -> dict[str, Any]:
+        """What a run and its checkpoint say of them: who they are, and whether they were asked once or in the loop."""
+        found: dict[str, Any] = {}
+        if self:
+            found = {"teachers": self.named(), "teacher_outputs": "once" if self.cached["train"] else "in the loop"}
+        return found | ({"transfer_set": self.transfer_set} if self.transfer_set is not None else {})
+
     def label(self) -> str:
         """Their names, for people."""
         names = [t.label for t in self.models]
         return " + ".join(names + ([Path(self.soft_labels.path).name] if self.soft_labels is not None else []))
 
-    def logits(self, split: Split) -> np.ndarray:
-        """What they say of a split f32 [N, C], float32 and unaugmented; NaN where a file says nothing."""
+    def logits(self, split: Split, temperature: float | None = None) -> np.ndarray:
+        """What they say of a split f32 [N, C], float32 and unaugmented; NaN where a file says nothing.
+
+        Several are averaged at the distillation's temperature, or at the one given.
+        """
         if self.soft_labels is not None:
             return self.soft_labels.of(split)
         names = self.splits.class_names
         said = [torch.from_numpy(infer(t.model, split, t.normalization, names).logits) for t in self.models]
-        return combined(said, self.combine, self.temperature).numpy()
+        return combined(said, self.combine, self.temperature if temperature is None else temperature).numpy()
 
     def bring(self, train: Examples, val: Examples | None, normalization: Normalization) -> Taught:
         """What they say of a batch, as `training.train.setup` asks for it; the models go to the device."""
