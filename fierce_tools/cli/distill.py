@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fierce_tools import files, recipe, runs, sources
+from fierce_tools import files, recipe, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, completer, extend, pairs
 from fierce_tools.cli.train import (
@@ -111,35 +111,38 @@ def student_recipe(
     """The recipe of a student: what was said, the method's loss, and of the teacher what was not said."""
     recipe.check_sections(document)
     own = dict(document.get("distill", {}))
-    method = given.get("method") or overrides.get("distill.method") or own.get("method")
-    overrides = {"distill.method": method or "kd", **overrides}
-    losses = recipe.methods()
-    if method in losses and (method != own.get("method") or "loss" not in document):
-        overrides.setdefault("loss.name", losses[method])
-    if teachers:
-        overrides["distill.teachers"] = tuple(_checkpoint(t, root) for t in teachers)
-    named = overrides.get("distill.teachers") or own.get("teachers")
-    if named:
-        first = named.split(",")[0] if isinstance(named, str) else named[0]
-        taken = _recipe_of(first, root)
+    spoken = given.get("method") or overrides.get("distill.method")
+    method = spoken or own.get("method") or "kd"
+    overrides = {"distill.method": method, **overrides}
+    if method in recipe.methods() and (spoken or "loss" not in document):
+        overrides.setdefault("loss.name", recipe.methods()[method])
+    said = teachers or overrides.get("distill.teachers") or own.get("teachers") or ()
+    paths = tuple(checkpoint_of(t, root) for t in (said.split(",") if isinstance(said, str) else said))
+    if paths:
+        overrides["distill.teachers"] = paths
+        taken = _recipe_of(paths[0])
         if "data" not in document and "data.name" not in overrides:
             if "data" not in taken:
-                raise UsageError(f"teacher {first} was imported without its data", "say which with --data NAME")
+                raise UsageError(f"teacher {paths[0]} was imported without its data", "say which with --data NAME")
             document = {**document, "data": taken["data"]}
         if method == "self" and "model" not in document and "model.name" not in overrides and "model" in taken:
             document = {**document, "model": taken["model"]}
     return planned(document, overrides, given, SECTIONS)
 
 
-def _checkpoint(text: str, root: Path) -> str:
-    """The whole path of the checkpoint that a path or a run's name stands for."""
-    return str(sources.locate(text, root)[0].path.absolute())
+def checkpoint_of(text: str, root: Path) -> str:
+    """The whole path of the checkpoint that a path or a run's name stands for. Raises UsageError for another file."""
+    from fierce_tools import sources
+
+    found = sources.locate(text, root)[0]
+    if not found.checkpoint:
+        raise UsageError(f"{text} is no checkpoint", "soft labels in a file are --teacher-outputs FILE")
+    return str(found.path.absolute())
 
 
-def _recipe_of(teacher: str, root: Path) -> dict[str, Any]:
-    """The recipe a teacher was trained by, as its checkpoint has it."""
-    document = files.read_header(sources.locate(teacher, root)[0].path)[1] or {}
-    found = document.get("recipe")
+def _recipe_of(checkpoint: str) -> dict[str, Any]:
+    """The recipe a teacher was trained by."""
+    found = (files.read_header(Path(checkpoint))[1] or {}).get("recipe")
     return found if isinstance(found, dict) else {}
 
 
@@ -158,7 +161,7 @@ def compared(prepared: Any, students: dict[str, runs.Run]) -> tuple[Report, dict
 
     split = "val" if prepared.teachers.soft_labels is not None and len(prepared.splits.val) else "test"
     made = {label: finished_outputs(run, split) for label, run in students.items()}
-    found = distilled(prepared.teachers, made, split, prepared.dropped())
+    found = distilled(prepared.teachers, made, split)
     return found.report(), as_json(found)
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from fierce_tools import runs, sources
+from fierce_tools import runs
 from fierce_tools.cli import text
-from fierce_tools.cli.distill import Data, Student, compared, flags, student_recipe
+from fierce_tools.cli.distill import Data, Student, checkpoint_of, compared, flags, student_recipe
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
 from fierce_tools.cli.train import Settings, go, tune_allocator
 from fierce_tools.errors import UsageError
@@ -45,10 +45,11 @@ def distill_chain(
     """
     root = runs.folder(runs_dir)
     given = {k: v for k, v in options.items() if v is not None}
-    source = sources.locate(teacher, root)[0]
+    first = Path(checkpoint_of(teacher, root))
+    label = first.parent.name if first.name == "model.safetensors" else first.stem
     models = [m for said in through for m in said.split(",") if m]
-    stem = name or f"{source.label}-chain"
-    before, steps = str(source.path.absolute()), []
+    stem = name or f"{label}-chain"
+    before, steps = str(first), []
     tune_allocator()
     for number, model in enumerate([*models, student], 1):
         chosen = {"data.name": data, "model.name": model, **pairs(settings)}
@@ -57,10 +58,10 @@ def distill_chain(
         before = str(run.model_path.absolute())
         steps.append({"step": number, "run": str(run.path), "model": made.model["name"], **found})
     if format == "json":
-        text.print_json({"teacher": {"checkpoint": str(source.path), **steps[0]["teacher"]}, "steps": steps})
+        text.print_json({"teacher": {"checkpoint": str(first), **steps[0]["teacher"]}, "steps": steps})
         return
     heads = ("step", "model", "parameters", "accuracy", "NLL (nats)", "agrees with its teacher", "KL to it (nats)")
-    rows: list[tuple[Cell, ...]] = [("teacher", source.label, None, *_figures(steps[0]["teacher"]), None, None)]
+    rows: list[tuple[Cell, ...]] = [("teacher", label, None, *_figures(steps[0]["teacher"]), None, None)]
     for step in steps:
         own = step["student"]
         rows.append((str(step["step"]), step["model"], step["parameters"], *_figures(own), own["agreement"], own["kl"]))
@@ -71,6 +72,7 @@ def distill_chain(
 
 def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: str) -> tuple[runs.Run, dict[str, Any]]:
     """One step, done before, gone on with, or new; its run and figures."""
+    from fierce_tools.experiments._lineage import check_teachers
     from fierce_tools.experiments._record import prepare
 
     run = runs.Run(root / name)
@@ -81,7 +83,7 @@ def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: st
         )
     prepared = prepare(made, factory)
     if there and run.info().get("state") == "done":
-        prepared.check_teachers(run)
+        check_teachers(run, prepared.distillation())
         text.say(f"{run.path} is done")
     else:
         run = run if there else runs.create(root, made, name)

@@ -55,12 +55,8 @@ class Distilled:
         return Report("Distillation", (table,))
 
 
-def distilled(
-    teachers: Teachers, students: Mapping[str, Outputs], split: str, drop_class: Mapping[str, int]
-) -> Distilled:
-    """Compare students' outputs on a split with their teachers'. Soft labels of a file have no figures of their own
-    but those on examples they cover; `drop_class` are the names and numbers of classes that were left out.
-    """
+def distilled(teachers: Teachers, students: Mapping[str, Outputs], split: str) -> Distilled:
+    """Students' outputs on a split beside their teachers'; of soft labels in a file, on the examples they cover."""
     found: dict[str, dict[str, float]] = {name: dict(figures_of(made)) for name, made in students.items()}
     examples = teachers.splits.get(split)
     said = teachers.logits(examples, 1.0) if teachers else None
@@ -81,7 +77,7 @@ def distilled(
     missing = {
         name: {
             c: float((made.logits[examples.labels == number].argmax(axis=1) == number).mean())
-            for c, number in drop_class.items()
+            for c, number in teachers.dropped.items()
             if (examples.labels == number).any()
         }
         for name, made in students.items()

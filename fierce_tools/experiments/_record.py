@@ -17,10 +17,11 @@ from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
+from fierce_tools.experiments._lineage import check_teachers
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
-from fierce_tools.training._transfer import class_number, restrict
+from fierce_tools.training._transfer import restrict
 from fierce_tools.training.distill import Teachers, formula, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
@@ -56,42 +57,14 @@ class Prepared:
         said = formula(self.recipe)
         return ({"formula": said} if said else {}) | (self.teachers.written() if self.teachers is not None else {})
 
-    def dropped(self) -> dict[str, int]:
-        """The classes no example of which is trained on, by name, with their numbers."""
-        named = (self.recipe.distill or {}).get("drop_class", ())
-        numbers = [class_number(text, self.splits.class_names) for text in named]
-        return {self.splits.class_names[n]: n for n in numbers}
-
-    def check_teachers(self, run: Run) -> None:
-        """Raises DataError where a run has been taught by other teachers, or with other examples, than these."""
-        before, now = run.info(), self.distillation()
-        for kind in ("teachers", "transfer_set"):
-            was, are = (_hashes(d.get(kind)) for d in (before, now))
-            if kind in before and was != are:
-                path = next(
-                    (a["path"] for a, w in zip(_listed(now.get(kind)), was, strict=False) if a["sha256"] != w), ""
-                )
-                raise DataError(
-                    f"{path or kind} is not what {run.name} has been distilled from so far (sha256 "
-                    f"{' '.join(h[:12] + '…' for h in are)}, expected {' '.join(h[:12] + '…' for h in was)})",
-                    "bring it back, or start a new run",
-                )
-
     def warnings(self) -> list[str]:
         """What a person should know before this is trained."""
         found = []
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        found += self.teachers.warnings() if self.teachers is not None else []
         return found + estimate_warnings(self.recipe, self.setup)
-
-
-def _listed(found: Any) -> list[dict[str, Any]]:
-    return found if isinstance(found, list) else [] if found is None else [found]
-
-
-def _hashes(found: Any) -> list[str]:
-    return [str(t["sha256"]) for t in _listed(found)]
 
 
 def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
@@ -176,7 +149,7 @@ def record(
                 "bring the data back, or train a new run",
             )
         if state_path is not None:
-            prepared.check_teachers(run)
+            check_teachers(run, prepared.distillation())
         training = train(prepared.setup, state_path, **prepared.options)
         run.keep_metrics(training.progress.epoch)
         best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)

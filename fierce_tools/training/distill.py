@@ -19,6 +19,7 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import LOSSES
 from fierce_tools.recipe import Recipe
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
+from fierce_tools.training._transfer import class_number
 from fierce_tools.training.batches import Batch, Examples, Normalization
 from fierce_tools.training.infer import infer
 
@@ -33,7 +34,8 @@ METHODS = {
 class Teachers:
     """Whatever teaches a student: models, soft labels of a file, or nothing but the labels themselves.
 
-    `cached` says for each split whether outputs were computed once; it is known when they were brought.
+    `dropped` are the classes, by name, of which the student sees no example. `cached` says for each split whether
+    outputs were computed once; it is known when they were brought.
     """
 
     models: tuple[Teacher, ...]
@@ -43,6 +45,7 @@ class Teachers:
     cache: str
     temperature: float
     transfer_set: dict[str, Any] | None
+    dropped: dict[str, int] = field(default_factory=dict)
     cached: dict[str, bool] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -63,6 +66,18 @@ class Teachers:
         """Their names, for people."""
         names = [t.label for t in self.models]
         return " + ".join(names + ([Path(self.soft_labels.path).name] if self.soft_labels is not None else []))
+
+    def warnings(self) -> list[str]:
+        """What a person should know before a student is trained."""
+        if self.soft_labels is None or len(self.splits.val) == 0:
+            return []
+        covered = ~np.isnan(self.soft_labels.of(self.splits.val)).any(axis=1)
+        if covered.all():
+            return []
+        return [
+            f"{self.label()} has soft labels of {covered.sum()} of the {len(covered)} validation examples: there is no "
+            "validation loss"
+        ]
 
     def logits(self, split: Split, temperature: float | None = None) -> np.ndarray:
         """What they say of a split f32 [N, C], float32 and unaugmented; NaN where a file says nothing.
@@ -159,6 +174,7 @@ def teach(
     ] = "auto",
     unlabelled: Annotated[bool, "use no label: the weight of the cross-entropy is 0"] = False,
     transfer_set: str | None = None,
+    drop_class: tuple[str, ...] = (),
 ) -> Teachers:
     """The teachers of a recipe with a distill section, loaded and checked against the student's data.
 
@@ -206,7 +222,9 @@ def teach(
         path = Path(transfer_set).expanduser()
         chosen = {"path": str(path.absolute()), "sha256": files.file_sha256(path), "examples": len(splits.train)}
     temperature = float(recipe.loss.get("temperature", 1.0))
-    return Teachers(models, soft_labels, splits, combine, cache, temperature, chosen)
+    numbers = [class_number(text, splits.class_names) for text in drop_class]
+    dropped = {splits.class_names[number]: number for number in numbers}
+    return Teachers(models, soft_labels, splits, combine, cache, temperature, chosen, dropped)
 
 
 def needs_teacher(recipe: Recipe) -> bool:
