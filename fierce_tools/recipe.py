@@ -19,7 +19,12 @@ MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 _COMMON = {
     "data": [("data/_splits.py", "split")],
     "model": [("models/_bottleneck.py", "narrow")],
-    "train": [("training/train.py", "train"), ("experiments/_record.py", "record")],
+    "train": [
+        ("training/train.py", "train"),
+        ("training/optimizers.py", "make_optimizer"),
+        ("training/schedules.py", "learning_rate"),
+        ("experiments/_record.py", "record"),
+    ],
 }
 SECTIONS = ("data", "model", "loss", "train")
 DEFAULTS = {"data": "digits", "loss": "ce"}
