@@ -312,8 +312,9 @@ def test_a_chain_goes_on_where_it_stopped(fierce, teacher: str) -> None:
     assert out.strip().split("\n")[-3:] == [f"runs/{n}/model.safetensors" for n in names]
     assert "agrees with its teacher" in out
     assert runs.lineage(runs.Run(Path("runs/c-3-mlp-8"))) == ["c-2-mlp-12", "c-1-mlp-16", "demo"]
-    last = document("c-3-mlp-8")["content_sha256"]
+    last, made = document("c-3-mlp-8")["content_sha256"], runs.Run(Path("runs/c-3-mlp-8")).recipe()
     shutil.rmtree("runs/c-3-mlp-8")
+    stopped(made, "c-3-mlp-8", 5)
     code, out, err = fierce(*words, "--format", "json")
     assert code == 0, err
     assert "runs/c-1-mlp-16 is done" in err
@@ -326,6 +327,23 @@ def test_a_chain_goes_on_where_it_stopped(fierce, teacher: str) -> None:
     shutil.copy(f"{teacher}/model.safetensors", "runs/c-1-mlp-16/model.safetensors")
     code, _, err = fierce(*words)
     assert (code, "is not what c-2-mlp-12 has been distilled with" in err) == (3, True)
+
+
+def test_ctrl_c_in_a_chain_says_how_to_go_on(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    from fierce_tools.cli.progress import Shown
+
+    monkeypatch.setattr(Shown, "step", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    code, _, err = fierce("distill-chain", "--teacher", teacher, "--student", "mlp:8", "--epochs", "3", "--name", "c")
+    assert (code, "say the same command again to go on" in err) == (130, True)
+    assert runs.Run(Path("runs/c-1-mlp-8")).info()["state"] == "stopped"
+
+
+def test_a_warm_up_that_is_never_over_is_warned_of(fierce, teacher: str) -> None:
+    _, _, err = fierce("distill", "--teacher", teacher, *QUICK, "--method", "dkd")
+    assert "warning: --dkd-warmup 20 is not over in 2 epochs: the teacher's terms reach 10% of their weights" in err
 
 
 def test_help_shows_each_losss_default(fierce) -> None:
