@@ -56,10 +56,11 @@ class Teachers:
         return [t.named() for t in self.models] + ([self.soft_labels.named()] if self.soft_labels is not None else [])
 
     def written(self) -> dict[str, Any]:
-        """What a run and its checkpoint say of them: who they are, and whether they were asked once or in the loop."""
+        """What a run and its checkpoint say of them: who they are, and how their outputs came."""
         found: dict[str, Any] = {}
         if self:
-            found = {"teachers": self.named(), "teacher_outputs": "once" if self.cached["train"] else "in the loop"}
+            how = "given" if self.soft_labels is not None else "once" if self.cached["train"] else "in the loop"
+            found = {"teachers": self.named(), "teacher_outputs": how}
         return found | ({"transfer_set": self.transfer_set} if self.transfer_set is not None else {})
 
     def label(self) -> str:

@@ -233,7 +233,7 @@ def test_soft_labels_of_people(fierce) -> None:
     words = ("--teacher-outputs", "people.npz", "--teacher-probabilities", "people", "--no-t2", "--temperature", "1")
     code, out, err = fierce("distill", *QUICK, *words, "--name", "p")
     assert code == 0, err
-    assert "teacher: people.npz; its outputs are computed once" in err
+    assert "teacher: people.npz; its soft labels are the file's" in err
     assert "Student and teacher (val)" in out
     (named,) = document("p")["distillation"]["teachers"]
     assert named["path"] == str(Path("people.npz").absolute())
@@ -265,6 +265,9 @@ def test_a_recipe_with_a_teacher(fierce, teacher: str) -> None:
     made = tomllib.loads(Path("runs/r0/recipe.toml").read_text())
     assert (made["loss"]["name"], made["data"]["name"]) == ("logit-matching", "digits")
     assert document("r0")["content_sha256"] == document("r1")["content_sha256"]
+    code, _, err = fierce("train", "r.toml", "--kd-weight", "0.5", "--name", "r2")
+    assert code == 0, err
+    assert document("r2")["recipe"]["loss"]["kd_weight"] == 0.5
 
 
 def test_data_are_the_teachers_unless_others_are_named(fierce) -> None:
