@@ -156,11 +156,11 @@ def _whole(path: str) -> str:
 
 
 def _default(section: str, document: Any, overrides: dict[str, Any]) -> str:
+    distils = "distill" in document or any(key.startswith("distill.") for key in overrides)
     if section == "model":
-        return recipe.default_model(
-            str(overrides.get("data.name") or (document.get("data") or {}).get("name") or "digits")
-        )
-    if section == "loss" and ("distill" in document or any(key.startswith("distill.") for key in overrides)):
+        data = str(overrides.get("data.name") or (document.get("data") or {}).get("name") or "digits")
+        return recipe.default_student(data) if distils else recipe.default_model(data)
+    if section == "loss" and distils:
         method = overrides.get("distill.method") or (document.get("distill") or {}).get("method", "kd")
         return recipe.default_loss({"method": method})
     return recipe.DEFAULTS[section]
