@@ -68,7 +68,9 @@ class Option:
             numbers = ranges.parse(value) if isinstance(value, str) else tuple(_flat(value))
             return tuple(_whole(v) if self.kind == "ints" else _plain(v) for v in numbers)
         if self.kind == "strs":
-            return tuple(v.strip() for v in value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+            return (
+                tuple(v.strip() for v in value.split(",")) if isinstance(value, str) else tuple(map(str, _flat(value)))
+            )
         if self.kind == "bool":
             words = {"true": True, "false": False, "yes": True, "no": False}
             if isinstance(value, str) and value.lower() in words:

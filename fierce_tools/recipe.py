@@ -17,7 +17,7 @@ from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu, literal, unknown
 MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 # Options that go with a section whatever is chosen in it: where their function stands.
 _COMMON = {
-    "data": [("data/_splits.py", "split")],
+    "data": [("data/_splits.py", "split"), ("data/_transform.py", "transform")],
     "train": [("training/train.py", "train"), ("experiments/_record.py", "record")],
 }
 SECTIONS = ("data", "model", "loss", "train")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits
+from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
 from fierce_tools.losses._nats import nll
 from fierce_tools.menu import DATASETS, LOSSES
@@ -44,10 +45,12 @@ class Setup:
 
 
 def dataset(recipe: Recipe) -> Dataset:
-    """The recipe's data, in memory. Raises DataError where they are missing or damaged."""
+    """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged."""
     _, argument = split_choice(recipe.data["name"])
     extra = () if argument is None else (argument,)
-    return DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    taken = inspect.signature(transform).parameters
+    return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
 
 
 def pick_device(name: str) -> torch.device:
