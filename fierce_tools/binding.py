@@ -20,6 +20,9 @@ from fierce_tools.menu import Menu, literal, parsed, split, unknown
 KINDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "choice": "choice",
          "ints": "whole numbers", "floats": "numbers", "strs": "words"}  # fmt: skip
 
+# Arguments of those names are files or folders.
+PATHS = ("file", "path")
+
 
 @dataclass(frozen=True)
 class Option:

@@ -70,6 +70,11 @@ def _common(section: str) -> tuple[Spec, ...]:
     return tuple(binding.read_function(here / file, function, section) for file, function in _COMMON.get(section, []))
 
 
+def transforms() -> tuple[Option, ...]:
+    """The options that make something else of any dataset: coarse classes, fewer examples, wrong labels and so on."""
+    return binding.read_function(Path(__file__).parent / "data" / "_transform.py", "transform", "data").options
+
+
 def owners(option: str) -> list[tuple[str, str | None, Option]]:
     """Every (section, choice or None, option) that has an option of that name."""
     found: list[tuple[str, str | None, Option]] = []

@@ -44,12 +44,16 @@ class Setup:
     seed: int
 
 
-def dataset(recipe: Recipe) -> Dataset:
-    """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged."""
+def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
+    """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged.
+
+    Data that come in `classes` classes already, as other data for a model may, keep their labels.
+    """
     _, argument = split_choice(recipe.data["name"])
     extra = () if argument is None else (argument,)
     loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
-    taken = inspect.signature(transform).parameters
+    labelled = loaded.classes == classes
+    taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
     return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
 
 
