@@ -18,11 +18,11 @@ def test_rows(labels: np.ndarray, test_fraction: float, test_seed: int) -> tuple
     if test_seed < 0:
         raise UsageError(f"--test-seed is {test_seed}, expected 0 or more")
     counts = np.bincount(labels)
+    most = np.maximum(counts - 1, 0)
     exact = test_fraction * counts
-    quota = np.floor(exact).astype(np.int64)
-    left = round(test_fraction * len(labels)) - int(quota.sum())
-    quota[np.argsort(quota - exact, kind="stable")[:left]] += 1  # the largest remainders first
-    quota = np.minimum(quota, np.maximum(counts - 1, 0))
+    quota = np.minimum(np.floor(exact).astype(np.int64), most)
+    for _ in range(min(round(test_fraction * len(labels)), int(most.sum())) - int(quota.sum())):
+        quota[np.where(quota < most, exact - quota, -np.inf).argmax()] += 1  # to the largest remainder
     rng = np.random.default_rng(test_seed)
     chosen = [rng.permutation(np.flatnonzero(labels == c))[: quota[c]] for c in range(len(counts))]
     test = np.sort(np.concatenate(chosen))

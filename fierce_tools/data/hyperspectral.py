@@ -85,10 +85,10 @@ def _held(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is neither .npz nor .mat", "save the arrays as one of them")
     from scipy.io import loadmat
 
+    if not path.exists():  # scipy's own word for it is another
+        raise DataError(f"{path.absolute()} does not exist", "check the path")
     try:
         return {k: v for k, v in loadmat(path, appendmat=False).items() if not k.startswith("__")}
-    except FileNotFoundError:
-        raise DataError(f"{path.absolute()} does not exist", "check the path") from None
     except NotImplementedError:
         raise DataError(f"{path} is a MATLAB 7.3 file", "save it again in MATLAB with -v7, or as .npz") from None
     except Exception as error:  # scipy raises whatever its parsers do
