@@ -24,6 +24,9 @@ Recipes = Annotated[
     str | None, typer.Argument(metavar="[RECIPE.toml]", help="A recipe; flags change it.", show_default=False)
 ]
 
+# Options of datasets that name files or folders.
+FILES = ("data_root", "truth_file")
+
 FIGURES = (
     ("accuracy", "accuracy", ""),
     ("top5", "top-5 accuracy", ""),
@@ -120,10 +123,13 @@ def train(
 
 def _with_whole_paths(made: Recipe) -> Recipe:
     """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
-    name, colon, argument = str(made.data["name"]).partition(":")
-    whole = {"name": f"{name}:{_whole(argument)}"} if colon and name == "arrays" else {}
-    if made.data.get("data_root"):
-        whole["data_root"] = _whole(made.data["data_root"])
+    spec = binding.read(DATASETS, made.data["name"])
+    name, argument = split(made.data["name"])
+    whole = {o: _whole(made.data[o]) for o in FILES if made.data.get(o)}
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        whole["name"] = f"{name}:{_whole(str(argument))}"
+    if str(made.data["coarse"]).endswith(".json"):
+        whole["coarse"] = _whole(made.data["coarse"])
     return made.with_data(**whole) if whole else made
 
 
@@ -182,6 +188,8 @@ def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:
     from fierce_tools.training.loop import StepDone
 
     text.say(f"{run.path}: {describe(prepared)}")
+    for note in prepared.data.notes:
+        text.say(note)
     for warning in prepared.warnings():
         text.say(f"warning: {warning}")
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
@@ -268,7 +276,7 @@ def parameters() -> list[Parameter]:
     found: dict[str, Parameter] = {}
     for section in SECTIONS:
         for option in recipe.spec(section).options:
-            found[option.name] = Parameter(option, "Data" if section == "data" else "Training")
+            found[option.name] = Parameter(option, "Training" if section == "train" else section.capitalize())
     for section, menu in MENUS.items():
         for choice in menu.names():
             for option in binding.read_function(menu.source(choice), choice.replace("-", "_"), choice).options:
