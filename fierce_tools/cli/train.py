@@ -53,9 +53,12 @@ Resume = Annotated[
         "--resume", metavar="RUN", help="Go on with a stopped run; nothing else need be said.", show_default=False
     ),
 ]
-# Options of the distill section that are files.
-FILES = ("teacher_outputs", "transfer_set")
-PANELS = {"data": "Data", "distill": "Distillation"}
+# Options of datasets that name files or folders.
+FILES = ("data_root", "truth_file")
+# The same of the distill section.
+TAUGHT_FILES = ("teacher_outputs", "transfer_set")
+PANELS = {"train": "Training", "distill": "Distillation"}
+
 FIGURES = (
     ("accuracy", "accuracy", ""),
     ("top5", "top-5 accuracy", ""),
@@ -138,12 +141,15 @@ def planned(
 
 def with_whole_paths(made: Recipe) -> Recipe:
     """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
-    name, colon, argument = str(made.data["name"]).partition(":")
-    whole = {"name": f"{name}:{_whole(argument)}"} if colon and name == "arrays" else {}
-    if made.data.get("data_root"):
-        whole["data_root"] = _whole(made.data["data_root"])
+    spec = binding.read(DATASETS, made.data["name"])
+    name, argument = split(made.data["name"])
+    whole = {o: _whole(made.data[o]) for o in FILES if made.data.get(o)}
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        whole["name"] = f"{name}:{_whole(str(argument))}"
+    if str(made.data["coarse"]).endswith(".json"):
+        whole["coarse"] = _whole(made.data["coarse"])
     if made.distill is not None:
-        files = {k: _whole(v) for k in FILES if (v := made.distill[k]) is not None}
+        files = {k: _whole(v) for k in TAUGHT_FILES if (v := made.distill[k]) is not None}
         made = replace(made, distill={**made.distill, **files})
     return made.with_data(**whole) if whole else made
 
@@ -233,6 +239,8 @@ def go(prepared: Any, run: runs.Run, progress: str) -> dict[str, Any]:
     from fierce_tools.experiments._record import options_of, record
 
     text.say(f"{run.path}: {describe(prepared)}")
+    for note in prepared.data.notes:
+        text.say(note)
     for line in taught(prepared):
         text.say(line)
     for warning in prepared.warnings():
@@ -343,7 +351,7 @@ def parameters(sections: tuple[str, ...] = SECTIONS) -> list[Parameter]:
     found: dict[str, Parameter] = {}
     for section in sections:
         for option in recipe.spec(section).options:
-            found[option.name] = Parameter(option, PANELS.get(section, "Training"))
+            found[option.name] = Parameter(option, PANELS.get(section, section.capitalize()))
     for section, menu in MENUS.items():
         for choice in menu.names():
             for option in binding.read_function(menu.source(choice), choice.replace("-", "_"), choice).options:
