@@ -16,8 +16,8 @@ def log_soft(logits: Tensor, temperature: float) -> Tensor:
 
 def kl(log_q: Tensor, log_p: Tensor) -> Tensor:
     """KL(q ‖ p) = Σ q (log q - log p) [N] in nats; a class with q = 0 counts nothing."""
-    there = log_q > -torch.inf
-    return (log_q.exp() * torch.where(there, log_q - log_p, 0.0)).sum(dim=-1)
+    finite = log_q.clamp_min(torch.finfo(log_q.dtype).min)  # 0 times what is finite is 0
+    return (log_q.exp() * (finite - log_p)).sum(dim=-1)
 
 
 def check(*, temperatures: tuple[float | None, ...] = (), **weights: float) -> None:
