@@ -18,7 +18,12 @@ MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 # Options that go with a section whatever is chosen in it: where their function stands.
 _COMMON = {
     "data": [("data/_splits.py", "split")],
-    "train": [("training/train.py", "train"), ("experiments/_record.py", "record")],
+    "train": [
+        ("training/train.py", "train"),
+        ("training/optimizers.py", "make_optimizer"),
+        ("training/schedules.py", "learning_rate"),
+        ("experiments/_record.py", "record"),
+    ],
 }
 SECTIONS = ("data", "model", "loss", "train")
 DEFAULTS = {"data": "digits", "loss": "ce"}

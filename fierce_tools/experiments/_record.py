@@ -22,7 +22,9 @@ from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
-from fierce_tools.training.train import Setup, check_options, dataset, setup, train
+from fierce_tools.training.optimizers import make_optimizer
+from fierce_tools.training.schedules import learning_rate
+from fierce_tools.training.train import Setup, Training, check_options, dataset, setup, train
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -55,11 +57,12 @@ class Prepared:
         return found + estimate_warnings(self.recipe, self.setup)
 
 
-def options_of(recipe: Recipe, function: Any) -> dict[str, Any]:
-    """Those options of the recipe's train and data sections that a function takes."""
+def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
+    """Those options of the recipe's train and data sections that functions take."""
     import inspect
 
-    taken = {n for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    parameters = [p for f in functions for p in inspect.signature(f).parameters.values()]
+    taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
     return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
 
 
@@ -68,14 +71,15 @@ def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
 
     A factory is imported only if it is the one in `trusted`.
     """
-    check_options(**options_of(recipe, check_options))
+    options = options_of(recipe, train, make_optimizer, learning_rate)
+    check_options(**options)
     check_saving(recipe)
     data = dataset(recipe)
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
     ready = setup(recipe, splits, trusted=trusted, **options_of(recipe, setup))
-    return Prepared(recipe, data, splits, ready, options_of(recipe, train))
+    return Prepared(recipe, data, splits, ready, options)
 
 
 def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
@@ -149,12 +153,13 @@ def record(
                     best = row["val_accuracy"]
                     names.append("best")
                 for name in names:
-                    _checkpoint(run.epochs_path / f"{name}.safetensors", prepared, event.epoch, fingerprint, row)
+                    path = run.epochs_path / f"{name}.safetensors"
+                    _checkpoint(path, prepared, training.model, event.epoch, fingerprint, row)
                 if time.monotonic() - saved > STATE_SECONDS:
                     training.save_state(run.state_path)
                     saved = time.monotonic()
                 yield row
-            result = finish(prepared, run, fingerprint)
+            result = finish(prepared, training, run, fingerprint)
         except GeneratorExit:
             try:
                 training.save_state(run.state_path)
@@ -220,12 +225,12 @@ def figures_of(outputs: Outputs) -> dict[str, float]:
     }  # fmt: skip
 
 
-def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
+def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -> dict[str, Any]:
     """Write the checkpoint and the outputs on validation and test; the last thing a recorded training yields."""
     rows = run.metrics()
     last = rows[-1] if rows else {}
     names = ("val", "test") if len(prepared.splits.val) else ("test",)
-    made = {name: _outputs(prepared, name) for name in names}
+    made = {name: _outputs(prepared, training.model, name) for name in names}
     if not all(np.isfinite(outputs.logits).all() for outputs in made.values()):
         raise TrainingError(
             f"the weights became NaN or infinite at step {last.get('step')}, the last one "
@@ -233,7 +238,7 @@ def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
             "try a smaller --lr, or a smaller weight of the loss's extra term",
         )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
-    _checkpoint(run.model_path, prepared, prepared.epochs, fingerprint, {**last, **test})
+    _checkpoint(run.model_path, prepared, training.model, training.progress.epoch, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)
     for name, outputs in made.items():
         sources.keep(source, name, outputs)
@@ -242,20 +247,22 @@ def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
     return {"run": str(run.path), "checkpoint": str(run.model_path), **last, **test}
 
 
-def _outputs(prepared: Prepared, split: str) -> Outputs:
+def _outputs(prepared: Prepared, model: Any, split: str) -> Outputs:
     setup, splits = prepared.setup, prepared.splits
     anchors = _anchors(prepared)
-    return infer(setup.model, splits.get(split), setup.normalization, splits.class_names, anchors=anchors)
+    return infer(model, splits.get(split), setup.normalization, splits.class_names, anchors=anchors)
 
 
 def _anchors(prepared: Prepared) -> np.ndarray | None:
     return None if prepared.setup.anchors is None else prepared.setup.anchors.cpu().numpy()
 
 
-def _checkpoint(path: Path, prepared: Prepared, epoch: int, fingerprint: str, metrics: dict[str, Any]) -> None:
+def _checkpoint(
+    path: Path, prepared: Prepared, model: Any, epoch: int, fingerprint: str, metrics: dict[str, Any]
+) -> None:
     checkpoints.save(
         path,
-        prepared.setup.model,
+        model,
         prepared.recipe,
         shape=prepared.data.shape,
         class_names=prepared.data.class_names,
