@@ -62,9 +62,9 @@ def save(
     arrays |= {"normalization.mean": mean, "normalization.std": std}
     if anchors is not None:
         arrays["anchors"] = anchors
-    sections = made.as_dict()
+    sections = {s: t for s, t in made.as_dict().items() if s in (*known, *recipe.OPTIONAL)}
     document = {
-        "format": "checkpoint", "version": VERSION, "recipe": {s: sections[s] for s in known},
+        "format": "checkpoint", "version": VERSION, "recipe": sections,
         "input_shape": list(shape), "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint,
         "seed": made.train["seed"] if "train" in known else None, "epoch": epoch, "metrics": dict(metrics or {}),
         "origin": dict(origin or {}), "versions": versions(),

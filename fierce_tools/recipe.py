@@ -24,8 +24,11 @@ _COMMON = {
         ("training/schedules.py", "learning_rate"),
         ("experiments/_record.py", "record"),
     ],
+    "mutual": [("training/mutual.py", "peer_recipes"), ("training/mutual.py", "exchange")],
 }
 SECTIONS = ("data", "model", "loss", "train")
+# Sections of some trainings only; a recipe without one is a plain training.
+OPTIONAL = ("mutual",)
 DEFAULTS = {"data": "digits", "loss": "ce"}
 # Where things lie on one machine: of no weight for what a training computes.
 PLACES = ("data_root", "download")
@@ -33,16 +36,21 @@ PLACES = ("data_root", "download")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Four sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`."""
+    """Sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`.
+
+    `mutual` is there only where peers are trained at once: who they are, and what they learn from.
+    """
 
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     loss: Mapping[str, Any]
     train: Mapping[str, Any]
+    mutual: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Plain nested dictionaries; what is none is left out, as TOML has no word for it."""
-        return {s: {k: _plain(v) for k, v in getattr(self, s).items() if v is not None} for s in SECTIONS}
+        there = {s: getattr(self, s) for s in (*SECTIONS, *OPTIONAL) if getattr(self, s) is not None}
+        return {s: {k: _plain(v) for k, v in values.items() if v is not None} for s, values in there.items()}
 
     def to_toml(self) -> str:
         """The recipe as TOML text, every option spelled out."""
@@ -99,13 +107,16 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
     """
     check_sections(document)
     sections: dict[str, dict[str, Any]] = {s: dict(document.get(s, {})) for s in SECTIONS}
+    said = {*document, *(key.partition(".")[0] for key in overrides or {})}
+    sections |= {s: dict(document.get(s, {})) for s in OPTIONAL if s in said}
     # Choices first, then presets, then the rest: what was said is kept in whatever order it was said.
     order = {"name": 0, "preset": 1}
     for key, value in sorted((overrides or {}).items(), key=lambda kv: order.get(kv[0].partition(".")[2], 2)):
         section, dot, name = key.partition(".")
-        if section not in SECTIONS or not dot:
+        if section not in sections or not dot:
             raise UsageError(
-                f"{key!r} names no option", f"write SECTION.OPTION with a section of {', '.join(SECTIONS)}"
+                f"{key!r} names no option",
+                f"write SECTION.OPTION with a section of {', '.join((*SECTIONS, *OPTIONAL))}",
             )
         if name == "name" and sections[section].get("name") not in (None, value):
             sections[section].clear()  # options of another choice do not fit the new one
@@ -126,8 +137,8 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
 def check_sections(document: Mapping[str, Any]) -> None:
     """Raises UsageError for a section that does not exist or is no table."""
     for section, values in document.items():
-        if section not in SECTIONS:
-            raise unknown("recipe section", section, SECTIONS)
+        if section not in (*SECTIONS, *OPTIONAL):
+            raise unknown("recipe section", section, (*SECTIONS, *OPTIONAL))
         if not isinstance(values, Mapping):
             raise UsageError(
                 f"[{section}] of a recipe is {values!r}, expected a table of options",

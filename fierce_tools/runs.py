@@ -2,6 +2,9 @@
 
 runs/NAME/  recipe.toml  run.json  metrics.jsonl  model.safetensors  epochs/  outputs/  analyses/
             state.safetensors while it is unfinished
+
+Peers that are trained at once have a run each, and a folder for the group: recipe.toml, run.json, and as metrics.jsonl
+the means over them.
 """
 
 from __future__ import annotations
@@ -153,13 +156,21 @@ def _readable(made: recipe.Recipe) -> str:
     name, _ = menu.split(str(made.data["name"]))
     if name == "arrays":
         name = Path(str(made.data["name"]).partition(":")[2]).stem
+    if made.mutual is not None:
+        parts = [name, *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
+        return as_name("-".join(parts))
     parts = [name, str(made.model["name"]), str(made.loss["name"])]
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
     parts.append(f"s{made.train['seed']}")
-    return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+    return as_name("-".join(parts))
+
+
+def as_name(text: str) -> str:
+    """Text as a part of a folder's name."""
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-")[:120]
 
 
 def find(name: str, root: Path) -> Run:
@@ -226,10 +237,13 @@ def summary(run: Run) -> dict[str, Any]:
 
     table = document.get("train")
     train: dict[str, Any] = table if isinstance(table, dict) else {}
+    together = document.get("mutual")
+    mutual: dict[str, Any] = together if isinstance(together, dict) else {}
+    peers = info.get("peers") if isinstance(info.get("peers"), list) else None
     return {
         "name": run.name,
-        "loss": named("loss"),
-        "model": named("model"),
+        "loss": mutual.get("method", named("loss")),
+        "model": named("model") if peers is None else "+".join(map(str, mutual.get("models", ()))),
         "dataset": named("data"),
         "seed": train.get("seed"),
         "epoch": last.get("epoch", 0),
@@ -240,6 +254,8 @@ def summary(run: Run) -> dict[str, Any]:
         "entropy": last.get("val_entropy_t9"),
         "state": "unreadable" if problem else state(run, info),
         "age": max(age, 0.0),
+        "group": info.get("group"),
+        "peers": peers,
         "tags": list(tags) if isinstance(tags := info.get("tags"), list) else [],
         "error": problem or info.get("error"),
         "path": str(run.path),

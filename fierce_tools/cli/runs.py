@@ -17,7 +17,7 @@ HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
 # Left out one after another where a terminal is narrow.
 SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "age")
 COLUMNS = ("name", "loss", "model", "dataset", "epoch", "best", "last", "ece", "entropy", "state", "age")
-KEYS = (*COLUMNS, "seed", "epochs", "tag", "tags", "acc", "accuracy", "error")
+KEYS = (*COLUMNS, "seed", "epochs", "group", "tag", "tags", "acc", "accuracy", "error")
 
 
 def table(
@@ -132,6 +132,8 @@ def show(
         "finished": info.get("finished"),
         "versions": ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items()),
         "content": header.get("content_sha256"),
+        "group": summary["group"],
+        "peers": ", ".join(map(str, summary["peers"] or ())),
     }
     text.facts({key: value for key, value in facts.items() if value})
     print("\n" + run.recipe().to_toml())

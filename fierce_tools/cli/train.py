@@ -24,6 +24,16 @@ Recipes = Annotated[
     str | None, typer.Argument(metavar="[RECIPE.toml]", help="A recipe; flags change it.", show_default=False)
 ]
 
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="SECTION.OPTION=VALUE",
+        help="Any option of a recipe, such as loss.lam=0.3.",
+        show_default=False,
+    ),
+]
+
 FIGURES = (
     ("accuracy", "accuracy", ""),
     ("top5", "top-5 accuracy", ""),
@@ -36,7 +46,8 @@ FIGURES = (
 )
 
 
-def _choice(menu: Menu, default: str) -> Any:
+def choice(menu: Menu, default: str) -> Any:
+    """The parameter that names a menu's choice."""
     option = typer.Option(
         f"--{'data' if menu is DATASETS else menu.noun}", metavar="NAME", show_default=default,
         help=f"{menu.noun.capitalize()}: {', '.join(menu.names())}.", autocompletion=completer(menu.names()),
@@ -46,9 +57,9 @@ def _choice(menu: Menu, default: str) -> Any:
 
 def train(
     recipe_file: Recipes = None,
-    data: _choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
-    model: _choice(MODELS, "the dataset's") = None,  # type: ignore[valid-type]
-    loss: _choice(LOSSES, "ce") = None,  # type: ignore[valid-type]
+    data: choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
+    model: choice(MODELS, "the dataset's") = None,  # type: ignore[valid-type]
+    loss: choice(LOSSES, "ce") = None,  # type: ignore[valid-type]
     preset: Annotated[
         str | None,
         typer.Option(
@@ -58,15 +69,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    settings: Annotated[
-        list[str],
-        typer.Option(
-            "--set",
-            metavar="SECTION.OPTION=VALUE",
-            help="Any option of a recipe, such as loss.lam=0.3.",
-            show_default=False,
-        ),
-    ] = [],  # noqa: B006
+    settings: Settings = [],  # noqa: B006
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name of the run.", show_default="made from the recipe")
     ] = None,
@@ -92,9 +95,7 @@ def train(
     chosen = {"data": data, "model": model, "loss": loss}
     if resume is not None:
         places = {k: given.pop(k) for k in PLACES if k in given}
-        said = [f"--{k}" for k, v in {**chosen, "name": name, "preset": preset, "set": settings, **given}.items() if v]
-        if said or recipe_file is not None:
-            raise UsageError(f"--resume goes on with the run's own recipe; leave out {', '.join(said) or recipe_file}")
+        nothing_else({**chosen, "name": name, "preset": preset, "set": settings, **given}, recipe_file)
         run = runs.find(resume, root)
         _resume(run, places, factory, progress, format)
         return
@@ -108,17 +109,19 @@ def train(
         s: str(overrides.get(f"{s}.name") or (document.get(s) or {}).get("name") or _default(s, document, overrides))
         for s in MENUS
     }
-    overrides |= {f"{_section(key, named)}.{key}": value for key, value in given.items()}
-    made = _with_whole_paths(recipe.resolve(document, overrides))
+    overrides |= {f"{section_of(key, named)}.{key}": value for key, value in given.items()}
+    made = with_whole_paths(recipe.resolve(document, overrides))
+    if made.mutual is not None:
+        raise UsageError("this recipe is of peers that are trained at once", "say `fierce mutual` with it")
     from fierce_tools.experiments._record import prepare
 
-    _tune_allocator()
+    tune_allocator()
     prepared = prepare(made, factory or _named_here(overrides))
     run = runs.create(root, made, name)
     _go(prepared, run, progress, format)
 
 
-def _with_whole_paths(made: Recipe) -> Recipe:
+def with_whole_paths(made: Recipe) -> Recipe:
     """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
     name, colon, argument = str(made.data["name"]).partition(":")
     whole = {"name": f"{name}:{_whole(argument)}"} if colon and name == "arrays" else {}
@@ -142,7 +145,7 @@ def _default(section: str, document: Any, overrides: dict[str, Any]) -> str:
     return recipe.DEFAULTS[section]
 
 
-def _section(option: str, named: dict[str, str]) -> str:
+def section_of(option: str, named: dict[str, str]) -> str:
     """The section an option's flag belongs to. Raises UsageError where it belongs to a choice that was not made."""
     owners = recipe.owners(option)
     for section, choice, _ in owners:
@@ -162,55 +165,89 @@ def _named_here(overrides: dict[str, Any]) -> str | None:
     return argument if name == "factory" else None
 
 
-def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress: str, format: str) -> None:
+def nothing_else(given: dict[str, Any], recipe_file: str | None) -> None:
+    """Raises UsageError where something is said beside --resume."""
+    said = [f"--{key}" for key, value in given.items() if value]
+    if said or recipe_file:
+        raise UsageError(f"--resume goes on with the run's own recipe; leave out {', '.join(said) or recipe_file}")
+
+
+def unfinished(run: runs.Run) -> None:
+    """Raises UsageError where a run is done."""
     if run.info().get("state") == "done":
         raise UsageError(
             f"run {run.name} is done, there is nothing to resume", f"ask it: fierce analyze entropy {run.path}"
         )
+
+
+def at_places(made: Recipe, places: dict[str, Any]) -> Recipe:
+    """The recipe with its data where they lie here."""
+    data = recipe.spec("data", made.data["name"])
+    return made.with_data(**{k: data.option(k).convert(v) for k, v in places.items()})
+
+
+def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress: str, format: str) -> None:
+    unfinished(run)
+    made = run.recipe()
+    if made.mutual is not None:
+        group = run.info().get("group", run.name)
+        raise UsageError(
+            f"run {run.name} is trained together with its peers",
+            f"go on with all of them: fierce mutual --resume {run.path.parent / group}",
+        )
     from fierce_tools.experiments._record import prepare
 
-    _tune_allocator()
-    made = run.recipe()
-    data = recipe.spec("data", made.data["name"])
-    prepared = prepare(made.with_data(**{k: data.option(k).convert(v) for k, v in places.items()}), factory)
-    _go(prepared, run, progress, format)
+    tune_allocator()
+    _go(prepare(at_places(made, places), factory), run, progress, format)
 
 
 def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:
-    from fierce_tools.cli.progress import Shown
-    from fierce_tools.experiments._record import interrupted, options_of, record
-    from fierce_tools.training.loop import StepDone
+    from fierce_tools.experiments._record import options_of, record
 
     text.say(f"{run.path}: {describe(prepared)}")
     for warning in prepared.warnings():
         text.say(f"warning: {warning}")
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
-    result: dict[str, Any] = {}
-    with _stopping() as stopped, Shown(progress, prepared.epochs) as shown:
-        for event in events:
-            if isinstance(event, StepDone):
-                shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
-                if stopped():
-                    events.close()
-                    raise interrupted(run, event.progress.epoch)
-            elif "run" in event:
-                result = event
-            else:
-                shown.epoch(event)
+    result = follow(events, run, prepared.epochs, progress)
     if format == "json":
         text.print_json(result)
     else:
         _print_result(result)
 
 
+def follow(events: Any, run: runs.Run, epochs: int, progress: str, command: str = "train") -> dict[str, Any]:
+    """Show a recorded training while it runs; its result. Raises Interrupted where a person stopped it."""
+    from fierce_tools.cli.progress import Shown
+    from fierce_tools.experiments._record import interrupted
+    from fierce_tools.training.loop import StepDone
+
+    result: dict[str, Any] = {}
+    with _stopping() as stopped, Shown(progress, epochs) as shown:
+        for event in events:
+            if isinstance(event, StepDone):
+                shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
+                if stopped():
+                    events.close()
+                    raise interrupted(run, event.progress.epoch, command)
+            elif "run" in event:
+                result = event
+            else:
+                shown.epoch(event)
+    return result
+
+
 def describe(prepared: Any) -> str:
     """What is about to be trained, in one line."""
+    from fierce_tools.training.loop import members
+
     made: Recipe = prepared.recipe
-    parameters = sum(p.numel() for p in prepared.setup.model.parameters())
+    names = made.mutual["models"] if made.mutual is not None else (made.model["name"],)
+    counts = [sum(p.numel() for p in m.parameters()) for m in members(prepared.setup.model)]
+    who = ", ".join(f"{n} ({c:,} parameters)" for n, c in zip(names, counts, strict=True))
     splits = prepared.splits
     sizes = f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} test"
     return (
-        f"{made.model['name']} ({parameters:,} parameters) with {made.loss['name']} on {made.data['name']} ({sizes}), "
+        f"{who} with {made.loss['name']} on {made.data['name']} ({sizes}), "
         f"{prepared.epochs} epochs of {made.train['batch_size']}, {made.train['optimizer']} {made.train['lr']:g}, "
         f"{prepared.setup.device}{', bf16' if prepared.setup.bf16 else ''}"
     )
@@ -247,7 +284,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _tune_allocator() -> None:
+def tune_allocator() -> None:
     """Keep large tensors' memory from one step to the next: glibc else maps and unmaps anything above 32 MB each time.
 
     Done in the command's own process only, never by importing the library.
