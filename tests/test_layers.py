@@ -33,6 +33,7 @@ def loaded(*arguments: str, cwd: Path, absent: tuple[str, ...] = HEAVY) -> tuple
 COMMANDS = [
     ("--help",),
     ("train", "--help"),
+    ("mutual", "--help"),
     ("infer", "--help"),
     ("import", "--help"),
     ("analyze", "--help"),

@@ -117,6 +117,10 @@ def resolved(
             of_models[key] = value
         else:
             overrides[f"{alone.section_of(key, choices)}.{key}"] = value
+    if "mutual" not in document:  # a recipe of one model: two of it, unless others are named
+        table = dict(document.get("model") or {})
+        named = named or [str(table["name"])] * 2 if "name" in table else named
+        of_models = {k: v for k, v in table.items() if k != "name"} | of_models
     if named:
         overrides["mutual.models"] = tuple(named)
     document = {s: t for s, t in document.items() if s != "model"}

@@ -120,7 +120,7 @@ def record_peers(
                     run.append(row)
                     snapshots[number].take(members[number], row, **keep)
                     rows.append(row)
-                row = means(rows) | how.at(event.epoch / prepared.epochs)
+                row = means(rows) | how.shown(event.epoch / prepared.epochs)
                 group.run.append(row)
                 if waited > _record.STATE_SECONDS:
                     training.save_state(group.run.state_path)

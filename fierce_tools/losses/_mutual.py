@@ -54,7 +54,8 @@ def mutual(
     H(q̃_j, p). cmd: H(q̃, p) + Σ_j g_j H(q̃_j, p) / Σ_j g_j with g_j = [H(p_j) < χ], 0 where every gate is shut.
     H(a, p) is -Σ a log p; q̃ = (1-e)·y + e·p, e = `self_trust` in a peer's own and `peer_trust` in the others' labels,
     or, where that is none, trust(…, growth). χ ≤ 0 is self-kd and χ > log C mkd, bit for bit; dml's gradient is that
-    of mkd with e = 0 for itself and 1 for the others.
+    of mkd with e = 0 for itself and 1 for the others. Since targets are constants, the gradient of H(q̃, p) is
+    (1-e)(p - y): by itself alone, a peer only learns less from examples it is sure of.
     logits K × [B, C], labels i64 [B], χ in nats; returns K × Learned, one value per example, no mean inside. Raises
     UsageError for an unknown method or fewer than 2 peers. Source: Zhang et al. 2018; Li et al. 2021.
     """
@@ -64,8 +65,9 @@ def mutual(
         raise UsageError(f"mutual learning of {len(logits)} model", "name 2 or more, for example --models cnn mlp:64")
     classes = logits[0].shape[-1]
     fixed = [z.detach() for z in logits]
-    if method in EXCHANGING:
-        given = [corrected(z, labels, peer_trust, growth) for z in fixed]
+    if method in CORRECTING:
+        mine = [corrected(z, labels, self_trust, growth) for z in fixed]
+        given = mine if peer_trust == self_trust else [corrected(z, labels, peer_trust, growth) for z in fixed]
     # Rounding may put the entropy of a uniform prediction on either side of log C; above it every gate is open.
     everything = method in ("dml", "mkd") or (method == "cmd" and chi > math.log(classes))
     found = []
@@ -75,10 +77,7 @@ def mutual(
             gates = torch.stack([entropy(fixed[j]) < chi for j in others], dim=-1)
         else:
             gates = torch.full((len(labels), len(others)), everything, device=z.device)
-        if method in CORRECTING:
-            own = cross_entropy(corrected(fixed[number], labels, self_trust, growth), z)
-        else:
-            own = nll(z, labels)
+        own = cross_entropy(mine[number], z) if method in CORRECTING else nll(z, labels)
         weights = gates.to(z.dtype) / gates.sum(dim=-1, keepdim=True).clamp_min(1)
         exchanged = torch.zeros_like(own)
         for place, j in enumerate(others):

@@ -95,6 +95,13 @@ class Exchange:
         chi = threshold(self.chi_schedule, share, start=self.chi_start, end=self.chi, steepness=self.steepness)
         return {"chi": chi, "growth": logistic(share, self.steepness)}
 
+    def shown(self, share: float) -> dict[str, float]:
+        """Those of them that this method goes by, as metrics name them."""
+        now = self.at(share)
+        trusts = [self.self_trust] * (self.method in CORRECTING) + [self.peer_trust] * (self.method in EXCHANGING)
+        found = {"chi": now["chi"]} if self.method == "cmd" else {}
+        return found | ({"trust_growth": now["growth"]} if None in trusts else {})
+
     def learn(self, logits: list[Tensor], labels: Tensor, share: float) -> tuple[Learned, ...]:
         """losses.mutual of logits K × [B, C] and labels i64 [B] at this point of the training."""
         return mutual(

@@ -156,6 +156,42 @@ def test_a_recipe_flags_and_settings(fierce, tmp_path: Path) -> None:
     assert (code, "fierce mutual" in err) == (2, True)
 
 
+def test_a_recipe_of_one_model_makes_two_of_it(fierce, tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text('[model]\nname = "cnn"\nwidth = 2\n[train]\nepochs = 1\n')
+    code, _, err = fierce("mutual", "one.toml", "--name", "o", "--device", "cpu")
+    assert code == 0, err
+    widths = [tomllib.loads(Path(f"runs/o-{n}-cnn/recipe.toml").read_text())["model"]["width"] for n in (1, 2)]
+    assert widths == [2, 2]
+    code, _, err = fierce(
+        "mutual", "one.toml", "--models", "cnn", "linear", "--width", "3", "--name", "p", "--device", "cpu"
+    )
+    assert code == 0, err
+    assert tomllib.loads(Path("runs/p-1-cnn/recipe.toml").read_text())["model"]["width"] == 3
+
+
+def test_compare_folds_peers_of_one_model(fierce) -> None:
+    for seed in ("0", "1"):
+        done = fierce(
+            "mutual",
+            "--models",
+            "linear",
+            "linear",
+            "--epochs",
+            "1",
+            "--seed",
+            seed,
+            "--name",
+            f"c{seed}",
+            "--device",
+            "cpu",
+        )
+        assert done[0] == 0, done[2]
+    assert fierce("train", "--model", "linear", "--epochs", "1", "--name", "alone", "--device", "cpu")[0] == 0
+    code, out, err = fierce("compare", "c0", "c1", "alone", "--skip", "mi,probe", "--format", "json")
+    assert code == 0, err
+    assert "4" in out
+
+
 def test_two_of_the_datasets_model_when_nothing_is_said(fierce) -> None:
     code, _, err = fierce("mutual", "--epochs", "1", "--set", "model.width=2", "--name", "d", "--device", "cpu")
     assert code == 0, err
@@ -294,3 +330,26 @@ def test_flags_of_mutual_learning_are_nobody_elses() -> None:
             ).options
         }
     assert not own & others
+
+
+def test_flags_are_read_from_the_source_as_they_are() -> None:
+    import inspect
+    from typing import get_args, get_type_hints
+
+    from rich.text import Text
+
+    from fierce_tools.cli.options import escape
+    from fierce_tools.training import mutual
+
+    read = {o.name: o for o in recipe.spec("mutual").options}
+    for function in (mutual.peer_recipes, mutual.exchange):
+        hints = get_type_hints(function, include_extras=True)
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                continue
+            option = read.pop(parameter.name)
+            assert (option.default, option.help) == (parameter.default, get_args(hints[parameter.name])[1])
+            assert option.convert(option.default) == option.default
+            assert Text.from_markup(escape(option.help)).plain == option.help
+            assert option.help[-1] != "."
+    assert not read

@@ -82,16 +82,19 @@ def test_the_ends_of_chi_over_a_whole_training_to_the_bit(splits: Splits, models
     assert not same(alone, everything)
 
 
-def test_independent_peers_are_trainings_of_their_own(splits: Splits) -> None:
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.5}, {"ema": 0.9, "accumulate": 2, "optimizer": "sgd"}])
+def test_independent_peers_are_trainings_of_their_own(splits: Splits, options: dict) -> None:
     """To the bit: the first is the training of that seed; nothing of the others reaches it."""
-    made = recipe.resolve({"model": {"name": "mlp:16"}})
-    alone = setup(made, splits, seed=3, device="cpu")
-    for _ in train(alone, epochs=2, batch_size=32).events:
-        pass
-    ready, training = begin(splits, ("mlp:16", "mlp:8", "mlp:16"), seed=3, method="independent")
-    for _ in training.events:
-        pass
-    first, _, third = ready.model.members  # type: ignore[misc, union-attr]
+    alone = train(
+        setup(recipe.resolve({"model": {"name": "mlp:16"}}), splits, seed=3, device="cpu"),
+        epochs=2, batch_size=32, **options,
+    )  # fmt: skip
+    ready = setup_peers(recipes_of(("mlp:16", "mlp:8", "mlp:16"), method="independent"), splits, seed=3, device="cpu")
+    together = train(ready, epochs=2, batch_size=32, **options)
+    for training in (alone, together):
+        for _ in training.events:
+            pass
+    first, _, third = together.model.members  # type: ignore[misc, union-attr]
     assert same(list(first.state_dict().values()), list(alone.model.state_dict().values()))
     assert not same(list(third.state_dict().values()), list(alone.model.state_dict().values()))
 
@@ -217,6 +220,15 @@ def test_defaults_depend_on_the_classes() -> None:
     assert rising.at(0.5)["growth"] == 0.5
     assert isinstance(exchange_of(recipes_of(chi="0.3")[0], 4), Exchange)
     assert exchange_of(recipes_of(chi="0.3")[0], 4).chi == 0.3
+
+
+def test_metrics_name_what_the_method_goes_by() -> None:
+    assert exchange(10, chi=1.0).shown(0.5) == {"chi": 1.0, "trust_growth": 0.5}
+    assert exchange(10, chi=1.0, self_trust=0.1).shown(0.5) == {"chi": 1.0, "trust_growth": 0.5}
+    assert exchange(10, method="mkd", self_trust=0.1, peer_trust=0.2).shown(0.5) == {}
+    assert exchange(10, method="self-kd").shown(0.5) == {"trust_growth": 0.5}
+    assert exchange(10, method="self-kd", self_trust=0.1).shown(0.5) == {}
+    assert exchange(10, method="dml").shown(0.5) == {}
 
 
 def test_the_schedule_is_that_of_the_batch(splits: Splits) -> None:
