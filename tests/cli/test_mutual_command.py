@@ -189,7 +189,8 @@ def test_compare_folds_peers_of_one_model(fierce) -> None:
     assert fierce("train", "--model", "linear", "--epochs", "1", "--name", "alone", "--device", "cpu")[0] == 0
     code, out, err = fierce("compare", "c0", "c1", "alone", "--skip", "mi,probe", "--format", "json")
     assert code == 0, err
-    assert "4" in out
+    members = [row["members"] for row in json.loads(out)["rows"]]
+    assert members == [["c0-1-linear", "c0-2-linear", "c1-1-linear", "c1-2-linear"], ["alone"]]
 
 
 def test_two_of_the_datasets_model_when_nothing_is_said(fierce) -> None:
