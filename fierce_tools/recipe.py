@@ -17,7 +17,7 @@ from fierce_tools.menu import DATASETS, LOSSES, MODELS, Menu, literal, unknown
 MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 # Options that go with a section whatever is chosen in it: where their function stands.
 _COMMON = {
-    "data": [("data/_splits.py", "split")],
+    "data": [("data/_splits.py", "split"), ("data/_transform.py", "transform")],
     "train": [
         ("training/train.py", "train"),
         ("training/optimizers.py", "make_optimizer"),
@@ -81,6 +81,11 @@ def spec(section: str, name: str | None = None) -> Spec:
 def _common(section: str) -> tuple[Spec, ...]:
     here = Path(__file__).parent
     return tuple(binding.read_function(here / file, function, section) for file, function in _COMMON.get(section, []))
+
+
+def transforms() -> tuple[Option, ...]:
+    """The options that make something else of any dataset: coarse classes, fewer examples, wrong labels and so on."""
+    return binding.read_function(Path(__file__).parent / "data" / "_transform.py", "transform", "data").options
 
 
 def owners(option: str) -> list[tuple[str, str | None, Option]]:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import files, menu, recipe
+from fierce_tools import binding, files, menu, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
 
 if TYPE_CHECKING:
@@ -152,14 +152,11 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 
 def _readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, the loss's weight and the options that differ from its defaults, and the seed."""
-    name, _ = menu.split(str(made.data["name"]))
-    if name == "arrays":
-        name = Path(str(made.data["name"]).partition(":")[2]).stem
+    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
     if made.mutual is not None:
-        parts = [name, *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
+        parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
         return as_name("-".join(parts))
-    parts = [name, str(made.model["name"]), str(made.loss["name"])]
+    parts = [*_data_parts(made), str(made.model["name"]), str(made.loss["name"])]
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
@@ -171,6 +168,28 @@ def _readable(made: recipe.Recipe) -> str:
 def as_name(text: str) -> str:
     """Text as a part of a folder's name."""
     return re.sub(r"[^\w.+=-]+", "-", text).strip("-")[:120]
+
+
+def _data_parts(made: recipe.Recipe) -> list[str]:
+    """The dataset, a file by its stem, and those options that change it for any dataset."""
+    name, argument = menu.split(str(made.data["name"]))
+    spec = binding.read(menu.DATASETS, made.data["name"])
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        path = Path(str(argument))
+        name = path.stem if path.suffix else path.name or name
+    elif argument is not None:
+        name += f"-{argument}"
+    parts = [name]
+    for option in recipe.transforms():
+        value = made.data[option.name]
+        if value == option.default:
+            continue
+        said = option.name.replace("_", "-")
+        if isinstance(value, tuple):
+            parts.append(f"{said}-{'-'.join(map(str, value))}")
+        else:
+            parts.append(Path(value).stem if isinstance(value, str) else f"{said}{value:g}")
+    return parts
 
 
 def find(name: str, root: Path) -> Run:

@@ -34,6 +34,9 @@ Settings = Annotated[
     ),
 ]
 
+# Options of datasets that name files or folders.
+FILES = ("data_root", "truth_file")
+
 FIGURES = (
     ("accuracy", "accuracy", ""),
     ("top5", "top-5 accuracy", ""),
@@ -123,10 +126,13 @@ def train(
 
 def with_whole_paths(made: Recipe) -> Recipe:
     """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
-    name, colon, argument = str(made.data["name"]).partition(":")
-    whole = {"name": f"{name}:{_whole(argument)}"} if colon and name == "arrays" else {}
-    if made.data.get("data_root"):
-        whole["data_root"] = _whole(made.data["data_root"])
+    spec = binding.read(DATASETS, made.data["name"])
+    name, argument = split(made.data["name"])
+    whole = {o: _whole(made.data[o]) for o in FILES if made.data.get(o)}
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        whole["name"] = f"{name}:{_whole(str(argument))}"
+    if str(made.data["coarse"]).endswith(".json"):
+        whole["coarse"] = _whole(made.data["coarse"])
     return made.with_data(**whole) if whole else made
 
 
@@ -205,6 +211,8 @@ def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:
     from fierce_tools.experiments._record import options_of, record
 
     text.say(f"{run.path}: {describe(prepared)}")
+    for note in prepared.data.notes:
+        text.say(note)
     for warning in prepared.warnings():
         text.say(f"warning: {warning}")
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits
+from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
 from fierce_tools.losses._nats import nll
 from fierce_tools.menu import DATASETS, LOSSES
@@ -56,11 +57,17 @@ class Setup:
 Teaching = Callable[[Batch], dict[str, Tensor]]
 
 
-def dataset(recipe: Recipe) -> Dataset:
-    """The recipe's data, in memory. Raises DataError where they are missing or damaged."""
+def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
+    """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged.
+
+    Data that come in `classes` classes already, as other data for a model may, keep their labels.
+    """
     _, argument = split_choice(recipe.data["name"])
     extra = () if argument is None else (argument,)
-    return DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    labelled = loaded.classes == classes
+    taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
+    return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
 
 
 def pick_device(name: str) -> torch.device:
