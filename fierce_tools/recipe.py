@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,17 +18,19 @@ MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 # Options that go with a section whatever is chosen in it: where their function stands.
 _COMMON = {
     "data": [("data/_splits.py", "split"), ("data/_transform.py", "transform")],
+    "model": [("models/_bottleneck.py", "narrow")],
     "train": [
         ("training/train.py", "train"),
         ("training/optimizers.py", "make_optimizer"),
         ("training/schedules.py", "learning_rate"),
         ("experiments/_record.py", "record"),
     ],
+    "distill": [("training/distill.py", "teach"), ("training/_transfer.py", "restrict")],
     "mutual": [("training/mutual.py", "peer_recipes"), ("training/mutual.py", "exchange")],
 }
 SECTIONS = ("data", "model", "loss", "train")
 # Sections of some trainings only; a recipe without one is a plain training.
-OPTIONAL = ("mutual",)
+OPTIONAL = ("distill", "mutual")
 DEFAULTS = {"data": "digits", "loss": "ce"}
 # Where things lie on one machine: of no weight for what a training computes.
 PLACES = ("data_root", "download")
@@ -38,13 +40,15 @@ PLACES = ("data_root", "download")
 class Recipe:
     """Sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`.
 
-    `mutual` is there only where peers are trained at once: who they are, and what they learn from.
+    `distill` is there only where a student is made: its teachers, and which examples it sees. `mutual` is there only
+    where peers are trained at once: who they are, and what they learn from.
     """
 
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     loss: Mapping[str, Any]
     train: Mapping[str, Any]
+    distill: Mapping[str, Any] | None = None
     mutual: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
@@ -88,10 +92,10 @@ def transforms() -> tuple[Option, ...]:
     return binding.read_function(Path(__file__).parent / "data" / "_transform.py", "transform", "data").options
 
 
-def owners(option: str) -> list[tuple[str, str | None, Option]]:
-    """Every (section, choice or None, option) that has an option of that name."""
+def owners(option: str, sections: Sequence[str] = SECTIONS) -> list[tuple[str, str | None, Option]]:
+    """Every (section, choice or None, option) of these sections that has an option of that name."""
     found: list[tuple[str, str | None, Option]] = []
-    for section in SECTIONS:
+    for section in sections:
         found += [(section, None, o) for s in _common(section) for o in s.options if o.name == option]
         if section in MENUS:
             menu = MENUS[section]
@@ -103,6 +107,21 @@ def owners(option: str) -> list[tuple[str, str | None, Option]]:
 def default_model(data: str) -> str:
     """The model a dataset is trained with when none is named: its file's `DEFAULT_MODEL`."""
     return literal(DATASETS.source(data), "DEFAULT_MODEL") or "cnn"
+
+
+def default_student(data: str) -> str:
+    """The student a dataset's teachers are distilled into when none is named: its file's `STUDENT`, else its model."""
+    return literal(DATASETS.source(data), "STUDENT") or default_model(data)
+
+
+def default_loss(distill: Mapping[str, Any] | None) -> str:
+    """The loss when none is named: cross-entropy, or that of the method of distillation."""
+    return DEFAULTS["loss"] if distill is None else methods().get(str(distill.get("method", "kd")), DEFAULTS["loss"])
+
+
+def methods() -> dict[str, str]:
+    """The loss of each method of distillation, by its name."""
+    return literal(Path(__file__).parent / "training" / "distill.py", "METHODS") or {}
 
 
 def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -129,8 +148,13 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
             sections[section] = _without_preset(section, sections[section], str(value))
         sections[section][name] = value
     sections["data"].setdefault("name", DEFAULTS["data"])
-    sections["loss"].setdefault("name", DEFAULTS["loss"])
-    sections["model"].setdefault("name", default_model(str(sections["data"]["name"])))
+    sections["loss"].setdefault("name", default_loss(sections.get("distill")))
+    model = default_model if "distill" not in sections else default_student
+    sections["model"].setdefault("name", model(str(sections["data"]["name"])))
+    if "distill" in sections and spec("distill").option("unlabelled").convert(
+        sections["distill"].get("unlabelled", False)
+    ):
+        sections["loss"].setdefault("ce_weight", 0.0)  # without labels there is no cross-entropy
     resolved: dict[str, dict[str, Any]] = {}
     for section, values in sections.items():
         chosen = str(values.pop("name")) if section in MENUS else None

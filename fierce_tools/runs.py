@@ -161,6 +161,7 @@ def _readable(made: recipe.Recipe) -> str:
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+    parts += _taught(made.distill or {})
     parts.append(f"s{made.train['seed']}")
     return as_name("-".join(parts))
 
@@ -190,6 +191,21 @@ def _data_parts(made: recipe.Recipe) -> list[str]:
         else:
             parts.append(Path(value).stem if isinstance(value, str) else f"{said}{value:g}")
     return parts
+
+
+def _taught(distill: Mapping[str, Any]) -> list[str]:
+    """Whom a student learns from and on what, as parts of a name."""
+    from_ = [_label(path) for path in distill.get("teachers", ())]
+    from_ += [Path(distill["teacher_outputs"]).stem] if distill.get("teacher_outputs") else []
+    on = [f"on-{Path(distill['transfer_set']).stem}"] if distill.get("transfer_set") else []
+    without = [f"without-{'-'.join(distill['drop_class'])}"] if distill.get("drop_class") else []
+    return [*([f"from-{'+'.join(from_)}"] if from_ else []), *on, *without]
+
+
+def _label(checkpoint: str) -> str:
+    """A checkpoint's run, or its own name where it lies in none."""
+    path = Path(checkpoint)
+    return path.parent.name if path.name == "model.safetensors" else path.stem
 
 
 def find(name: str, root: Path) -> Run:
@@ -264,6 +280,7 @@ def summary(run: Run) -> dict[str, Any]:
         "loss": mutual.get("method", named("loss")),
         "model": named("model") if peers is None else "+".join(map(str, mutual.get("models", ()))),
         "dataset": named("data"),
+        "teacher": " + ".join(t["name"] for t in teachers(info)) or None,
         "seed": train.get("seed"),
         "epoch": last.get("epoch", 0),
         "epochs": train.get("epochs"),
@@ -279,6 +296,26 @@ def summary(run: Run) -> dict[str, Any]:
         "error": problem or info.get("error"),
         "path": str(run.path),
     }
+
+
+def teachers(info: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Those a run learned from, as its run.json has them: `name`, `path` and `sha256` of each."""
+    listed = info.get("teachers")
+    found = [t for t in listed if isinstance(t, dict) and t.get("path")] if isinstance(listed, list) else []
+    return [
+        {"name": str(t.get("run") or _label(str(t["path"]))), "path": str(t["path"]), "sha256": str(t.get("sha256"))}
+        for t in found
+    ]
+
+
+def lineage(run: Run, deepest: int = 20) -> list[str]:
+    """A run's teacher, that one's teacher, and so on, as far as their folders are where they were."""
+    found: list[str] = []
+    info = run.info()
+    while (named := teachers(info)) and len(found) < deepest:
+        found.append(" + ".join(t["name"] for t in named))
+        info = Run(Path(named[0]["path"]).parent).info()
+    return found
 
 
 def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -145,10 +145,8 @@ def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress
 def _go(prepared: Any, group: Any, progress: str, format: str) -> None:
     from fierce_tools.experiments._mutual import record_peers
 
-    text.say(f"{group.run.path}: {alone.describe(prepared)}")
+    alone.announce(prepared, group.run)
     text.say(learning(prepared))
-    for warning in prepared.warnings():
-        text.say(f"warning: {warning}")
     events = record_peers(prepared, group, ["fierce", *sys.argv[1:]])
     result = alone.follow(events, group.run, prepared.epochs, progress, "mutual")
     if format == "json":

@@ -17,10 +17,13 @@ from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
+from fierce_tools.experiments._lineage import check_teachers
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
+from fierce_tools.training._transfer import restrict
+from fierce_tools.training.distill import Teachers, formula, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
 from fierce_tools.training.optimizers import make_optimizer
@@ -44,10 +47,16 @@ class Prepared:
     splits: Splits
     setup: Setup
     options: dict[str, Any]
+    teachers: Teachers | None = None
 
     @property
     def epochs(self) -> int:
         return int(self.options["epochs"])
+
+    def distillation(self) -> dict[str, Any]:
+        """What is written down of a student's teaching; empty for any other training."""
+        said = formula(self.recipe)
+        return ({"formula": said} if said else {}) | (self.teachers.written() if self.teachers is not None else {})
 
     def warnings(self) -> list[str]:
         """What a person should know before this is trained."""
@@ -55,16 +64,18 @@ class Prepared:
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        found += self.teachers.warnings() if self.teachers is not None else []
         return found + estimate_warnings(self.recipe, self.setup)
 
 
 def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
-    """Those options of the recipe's train and data sections that functions take."""
+    """Those options of the recipe's data, train and distill sections that functions take."""
     import inspect
 
     parameters = [p for f in functions for p in inspect.signature(f).parameters.values()]
     taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
+    sections = (recipe.data, recipe.train, recipe.distill or {})
+    return {k: v for section in sections for k, v in section.items() if k in taken}
 
 
 def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup) -> Prepared:
@@ -79,8 +90,13 @@ def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Set
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
-    ready = build(recipe, splits, trusted=trusted, **options_of(recipe, setup))
-    return Prepared(recipe, data, splits, ready, options)
+    teachers = None
+    if recipe.distill is not None:
+        splits = restrict(splits, **options_of(recipe, restrict))
+        teachers = teach(recipe, data, splits, trusted=trusted, **options_of(recipe, teach))
+    bring = teachers.bring if teachers else None
+    ready = build(recipe, splits, trusted=trusted, teach=bring, **options_of(recipe, setup))
+    return Prepared(recipe, data, splits, ready, options, teachers)
 
 
 def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
@@ -127,11 +143,13 @@ def record(
     with run.lock():
         state_path = run.state_path if run.state_path.exists() else None
         fingerprint = same_data(prepared, run, state_path)
+        if state_path is not None:
+            check_teachers(run, prepared.distillation())
         training = train(prepared.setup, state_path, **prepared.options)
         run.keep_metrics(training.progress.epoch)
         snapshots = Snapshots(prepared, run, fingerprint)
         started = runs.started(command, str(prepared.setup.device), checkpoints.versions())
-        run.update(**started, dataset_sha256=fingerprint)
+        run.update(**started, dataset_sha256=fingerprint, **prepared.distillation())
         saved = time.monotonic()
         with ending((run,), lambda: training.save_state(run.state_path)):
             for event in training.events:
@@ -301,6 +319,7 @@ def _checkpoint(
         fingerprint=fingerprint,
         epoch=epoch,
         metrics=metrics,
+        distillation=prepared.distillation(),
     )
 
 

@@ -56,6 +56,8 @@ def peer_recipes(
             f"mutual learning has a loss of its own, the recipe says {made.loss['name']}",
             "leave out [loss]; --method says what peers learn from",
         )
+    if made.distill is not None:
+        raise UsageError("a recipe has [distill] and [mutual]", "peers have no teacher but each other; leave one out")
     given = dict(_pair(text) for text in model_options)
     specs = [recipes.spec("model", name) for name in names]
     for key in given:

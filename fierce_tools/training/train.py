@@ -55,6 +55,7 @@ class Setup:
 
 # What a teacher says of a batch, by the names under which a loss takes it.
 Teaching = Callable[[Batch], dict[str, Tensor]]
+TEACHER = "teacher_"
 
 
 def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
@@ -160,8 +161,10 @@ def loss_step(recipe: Recipe, anchors: Tensor | None, teaching: Teaching | None 
     function: Callable[..., Tensor] = LOSSES.get(recipe.loss["name"])
     parameters = inspect.signature(function).parameters
     options = {k: v for k, v in recipe.options("loss").items() if k in parameters}
-    wanted = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
-    if teaching is None and any(n.startswith("teacher_") for n in wanted):
+    positional = {n: p.default is p.empty for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    # An array with a default is taken where there is one.
+    wanted = [n for n, needed in positional.items() if needed or (teaching is not None and n.startswith(TEACHER))]
+    if teaching is None and any(n.startswith(TEACHER) for n in wanted):
         raise UsageError(
             f"loss {recipe.loss['name']} learns from a teacher", "say which: fierce distill --teacher CHECKPOINT"
         )
