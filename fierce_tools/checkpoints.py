@@ -13,6 +13,7 @@ import torch
 from fierce_tools import __version__, arrayfile, files, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
 from fierce_tools.menu import MODELS, split
+from fierce_tools.models._bottleneck import narrow
 from fierce_tools.models._classifier import Classifier
 
 VERSION = 1
@@ -139,7 +140,8 @@ def build(made: recipe.Recipe, shape: tuple[int, ...], classes: int, *, trusted:
         )
     extra = () if argument is None else (argument,)
     try:
-        return MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
+        model: Classifier = MODELS.get(made.model["name"])(shape, classes, *extra, **made.options("model"))
+        return narrow(model, bottleneck=made.model["bottleneck"])
     except (RuntimeError, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, UsageError):
             raise

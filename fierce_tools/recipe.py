@@ -18,6 +18,7 @@ MENUS: dict[str, Menu] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 # Options that go with a section whatever is chosen in it: where their function stands.
 _COMMON = {
     "data": [("data/_splits.py", "split")],
+    "model": [("models/_bottleneck.py", "narrow")],
     "train": [
         ("training/train.py", "train"),
         ("training/optimizers.py", "make_optimizer"),

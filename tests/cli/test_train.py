@@ -187,7 +187,7 @@ def test_arrays_of_vectors_and_more_than_ten_classes(fierce, tmp_path: Path) -> 
         (("--seed=-1",), 2, "--seed is -1, expected 0"),
         (("--seed", "99999999999999999999"), 2, "expected 0 to below 2^63"),
         (("--split-seed=-1",), 2, "--split-seed is -1"),
-        (("--model", "mlp:8", "--dropout", "2"), 2, "cannot be built"),
+        (("--model", "mlp:8", "--dropout", "2"), 2, "--dropout is 2"),
         (("--model", "mlp:99999999999999999999999"), 2, "cannot be built"),
         (("--model", "cnn", "--width", "0"), 2, "--width is 0"),
         (("--model", "cnn", "--feature-dim=-1"), 2, "--feature-dim -1"),
