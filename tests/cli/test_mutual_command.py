@@ -139,7 +139,7 @@ def test_a_recipe_flags_and_settings(fierce, tmp_path: Path) -> None:
     assert (made["train"]["seed"], made["mutual"]["chi"], made["mutual"]["models"]) == (6, 2.2, ["mlp:8", "mlp:8"])
     assert made["mutual"]["model_options"] == ["dropout=0.1"]
     peer = tomllib.loads(Path("runs/x-2-mlp-8/recipe.toml").read_text())
-    assert (peer["model"], peer["mutual"]) == ({"name": "mlp:8", "dropout": 0.1}, made["mutual"])
+    assert (peer["model"]["name"], peer["model"]["dropout"], peer["mutual"]) == ("mlp:8", 0.1, made["mutual"])
     for source in ("x", "x-2-mlp-8"):
         code, _, err = fierce("mutual", f"runs/{source}/recipe.toml", "--name", f"{source}-again")
         assert code == 0, err
@@ -216,7 +216,7 @@ def test_two_of_the_datasets_model_when_nothing_is_said(fierce) -> None:
         (("--chi-start", "1"), 2, "add --chi-schedule linear"),
         (("--self-trust", "2"), 2, "expected 0 to 1"),
         (("--steepness", "0"), 2, "0.01 to 1000"),
-        (("--dropout", "0.5"), 2, "none of cnn, cnn has such an option"),
+        (("--models", "mlp:8", "linear", "--width", "3"), 2, "none of mlp:8, linear has such an option"),
         (("--models", "mlp:8", "mlp:8", "--dropout", "2"), 2, "cannot be built"),
         (("--set", "loss.name=fierce"), 2, "loss of its own"),
         (("--set", "mutual.chy=1"), 2, "did you mean 'chi'"),

@@ -268,8 +268,8 @@ def test_peers_that_cannot_be_are_refused() -> None:
         recipes_of(("cnn",))
     with pytest.raises(UsageError, match="loss of its own"):
         peer_recipes(recipe.resolve({"loss": {"name": "fierce"}, "mutual": {}}))
-    with pytest.raises(UsageError, match="none of cnn, linear has such an option"):
-        peer_recipes(recipe.resolve({"mutual": {}}), models=("cnn", "linear"), model_options=("dropout=0.5",))
+    with pytest.raises(UsageError, match="none of mlp:8, linear has such an option"):
+        peer_recipes(recipe.resolve({"mutual": {}}), models=("mlp:8", "linear"), model_options=("width=5",))
     with pytest.raises(UsageError, match="is no assignment"):
         peer_recipes(recipe.resolve({"mutual": {}}), model_options=("dropout",))
 
@@ -277,5 +277,6 @@ def test_peers_that_cannot_be_are_refused() -> None:
 def test_options_go_to_the_models_that_have_them() -> None:
     made = recipe.resolve({"mutual": {}})
     a, b = peer_recipes(made, models=("cnn", "mlp:8"), model_options=("width=4", "dropout=0.5"))
-    assert (a.model, b.model) == ({"name": "cnn", "width": 4, "feature_dim": 64}, {"name": "mlp:8", "dropout": 0.5})
+    assert (a.model["name"], a.model["width"], b.model["name"], b.model["dropout"]) == ("cnn", 4, "mlp:8", 0.5)
+    assert "width" not in b.model
     assert [one.model["name"] for one in peer_recipes(made)] == ["cnn", "cnn"]
