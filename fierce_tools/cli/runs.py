@@ -157,12 +157,14 @@ def show(
                 "val_ece",
                 "val_entropy_t9",
                 "val_feature_entropy",
+                "train_exchanged",
+                "train_exchanged_wrong",
             )
             if k in shown
         ]
         text.print_table(
             "",
-            [k.removeprefix("val_") if k != "val_loss" else k for k in keep],
+            [k if k.endswith("_loss") else k.partition("_")[2] or k for k in keep],
             [[row.get(k) for k in keep] for row in picked],
         )
     for path, size in sizes.items():
