@@ -14,7 +14,7 @@ from fierce_tools.cli import text
 from fierce_tools.cli.distill import Data, Student, checkpoint_of, compared, flags, student_recipe
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
 from fierce_tools.cli.train import Settings, go, tune_allocator
-from fierce_tools.errors import UsageError
+from fierce_tools.errors import Interrupted, UsageError
 from fierce_tools.recipe import PLACES, Recipe
 from fierce_tools.report import Cell
 
@@ -87,7 +87,10 @@ def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: st
         text.say(f"{run.path} is done")
     else:
         run = run if there else runs.create(root, made, name)
-        go(prepared, run, progress)
+        try:
+            go(prepared, run, progress)
+        except Interrupted as stop:
+            raise Interrupted(f"{run.path}: {stop.message}", "say the same command again to go on") from None
     _, values = compared(prepared, {"student": run})
     parameters = sum(p.numel() for p in prepared.setup.model.parameters())
     return run, {"parameters": parameters, **values["models"]}

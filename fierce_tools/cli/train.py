@@ -165,6 +165,9 @@ def _default(section: str, document: Any, overrides: dict[str, Any]) -> str:
         return recipe.default_model(
             str(overrides.get("data.name") or (document.get("data") or {}).get("name") or "digits")
         )
+    if section == "loss" and ("distill" in document or any(key.startswith("distill.") for key in overrides)):
+        method = overrides.get("distill.method") or (document.get("distill") or {}).get("method", "kd")
+        return recipe.default_loss({"method": method})
     return recipe.DEFAULTS[section]
 
 
@@ -308,6 +311,7 @@ def taught(prepared: Any) -> list[str]:
     lines = [f"loss: {facts['formula']}"] if "formula" in facts else []
     if "teachers" in facts:
         how = {
+            "given": "its soft labels are the file's",
             "once": "its outputs are computed once",
             "in the loop": "its outputs are computed in the loop, on the same batches as the student's",
         }[facts["teacher_outputs"]]

@@ -8,6 +8,7 @@ from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._torchvision import mnist_like
 
 DEFAULT_MODEL = "mnist-student"
+STUDENT = "fmnist-student"
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 

@@ -23,7 +23,7 @@ from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
 from fierce_tools.training._transfer import restrict
-from fierce_tools.training.distill import Teachers, formula, teach
+from fierce_tools.training.distill import Teachers, formula, hints, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
 from fierce_tools.training.optimizers import make_optimizer
@@ -64,7 +64,7 @@ class Prepared:
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
-        found += self.teachers.warnings() if self.teachers is not None else []
+        found += hints(self.recipe) + (self.teachers.warnings() if self.teachers is not None else [])
         return found + estimate_warnings(self.recipe, self.setup)
 
 

@@ -43,7 +43,10 @@ def noisy_labels(
         q = targets(labels, logits.shape[-1], alpha=alpha, convention=convention, dtype=logits.dtype)
         own, factor = 1.0, 1.0
     elif teacher_logits is None:
-        raise UsageError("noise on the teacher's soft labels needs a teacher", "give one, or say --noise-on smoothed")
+        raise UsageError(
+            "noise on the teacher's soft labels needs a teacher",
+            "say which: fierce distill --method noisy --teacher CHECKPOINT; or --noise-on smoothed",
+        )
     else:
         q = log_soft(teacher_logits, temperature).exp()
         own, factor = temperature, temperature**2 if t2 else 1.0

@@ -56,10 +56,11 @@ class Teachers:
         return [t.named() for t in self.models] + ([self.soft_labels.named()] if self.soft_labels is not None else [])
 
     def written(self) -> dict[str, Any]:
-        """What a run and its checkpoint say of them: who they are, and whether they were asked once or in the loop."""
+        """What a run and its checkpoint say of them: who they are, and how their outputs came."""
         found: dict[str, Any] = {}
         if self:
-            found = {"teachers": self.named(), "teacher_outputs": "once" if self.cached["train"] else "in the loop"}
+            how = "given" if self.soft_labels is not None else "once" if self.cached["train"] else "in the loop"
+            found = {"teachers": self.named(), "teacher_outputs": how}
         return found | ({"transfer_set": self.transfer_set} if self.transfer_set is not None else {})
 
     def label(self) -> str:
@@ -92,12 +93,12 @@ class Teachers:
 
     def bring(self, train: Examples, val: Examples | None, normalization: Normalization) -> Taught:
         """What they say of a batch, as `training.train.setup` asks for it; the models go to the device."""
-        own: list[tuple[nn.Module, Tensor, Tensor]] = []
+        own: list[tuple[nn.Module, tuple[Tensor, Tensor] | None]] = []
         for teacher in self.models:
             model = teacher.model.to(train.device)
             if any(isinstance(m, nn.Conv2d) for m in model.modules()):
                 model.to(memory_format=torch.channels_last)
-            own.append((model, *_renormalize(normalization, teacher.normalization, train)))
+            own.append((model, _renormalize(normalization, teacher.normalization, train)))
         known: dict[str, Tensor] = {}
         for examples, split in ((train, self.splits.train), (val, self.splits.val)):
             if examples is None:
@@ -114,7 +115,7 @@ class Teachers:
 class Taught:
     """`teacher_logits` [B, C] of a batch: looked up by its rows where they are known, else computed on its inputs."""
 
-    models: list[tuple[nn.Module, Tensor, Tensor]]
+    models: list[tuple[nn.Module, tuple[Tensor, Tensor] | None]]
     known: dict[str, Tensor]
     combine: str
     temperature: float
@@ -123,7 +124,7 @@ class Taught:
         known = self.known.get(batch.split)
         if known is None:
             with torch.no_grad():
-                said = [model(batch.inputs * scale + shift).float() for model, scale, shift in self.models]
+                said = [model(_as_its_own(batch.inputs, change)).float() for model, change in self.models]
                 return {"teacher_logits": combined(said, self.combine, self.temperature)}
         found = known.index_select(0, batch.rows)
         if batch.partner is not None and batch.lam < 1:  # a pair's soft label is mixed as its labels are
@@ -146,12 +147,18 @@ def mixture(said: Sequence[Tensor], weights: Sequence[float], temperature: float
     return temperature * torch.stack(parts).logsumexp(dim=0)
 
 
-def _renormalize(ours: Normalization, theirs: Normalization, like: Examples) -> tuple[Tensor, Tensor]:
-    """Factor and shift that turn our normalised inputs into the teacher's."""
+def _renormalize(ours: Normalization, theirs: Normalization, like: Examples) -> tuple[Tensor, Tensor] | None:
+    """Factor and shift that turn our normalised inputs into the teacher's; None where they are the same."""
+    if np.array_equal(ours.mean, theirs.mean) and np.array_equal(ours.std, theirs.std):
+        return None
     shape = (1, -1, 1, 1) if like.data.dim() == 4 else (1, -1)
     scale, shift = ours.std / theirs.std, (ours.mean - theirs.mean) / theirs.std
     made = (torch.from_numpy(v.astype(np.float32)).to(like.device).view(shape) for v in (scale, shift))
     return next(made), next(made)
+
+
+def _as_its_own(inputs: Tensor, change: tuple[Tensor, Tensor] | None) -> Tensor:
+    return inputs if change is None else inputs * change[0] + change[1]
 
 
 def teach(
@@ -238,6 +245,17 @@ def formula(recipe: Recipe) -> str | None:
     """What a recipe's loss computes, with its weights, T and T² or not; None for losses that distil nothing."""
     module = LOSSES.module(recipe.loss["name"])
     return module.formula(**recipe.options("loss")) if hasattr(module, "formula") else None
+
+
+def hints(recipe: Recipe) -> list[str]:
+    """What a person should know of a recipe's distillation before it is trained."""
+    warm, epochs = recipe.loss.get("dkd_warmup") or 0, recipe.train["epochs"]
+    if warm <= epochs:
+        return []
+    return [
+        f"--dkd-warmup {warm} is not over in {epochs} epochs: the teacher's terms reach {epochs / warm:.0%} of their "
+        "weights"
+    ]
 
 
 def _check_self(models: tuple[Teacher, ...], recipe: Recipe) -> None:

@@ -233,7 +233,7 @@ def test_soft_labels_of_people(fierce) -> None:
     words = ("--teacher-outputs", "people.npz", "--teacher-probabilities", "people", "--no-t2", "--temperature", "1")
     code, out, err = fierce("distill", *QUICK, *words, "--name", "p")
     assert code == 0, err
-    assert "teacher: people.npz; its outputs are computed once" in err
+    assert "teacher: people.npz; its soft labels are the file's" in err
     assert "Student and teacher (val)" in out
     (named,) = document("p")["distillation"]["teachers"]
     assert named["path"] == str(Path("people.npz").absolute())
@@ -265,6 +265,9 @@ def test_a_recipe_with_a_teacher(fierce, teacher: str) -> None:
     made = tomllib.loads(Path("runs/r0/recipe.toml").read_text())
     assert (made["loss"]["name"], made["data"]["name"]) == ("logit-matching", "digits")
     assert document("r0")["content_sha256"] == document("r1")["content_sha256"]
+    code, _, err = fierce("train", "r.toml", "--kd-weight", "0.5", "--name", "r2")
+    assert code == 0, err
+    assert document("r2")["recipe"]["loss"]["kd_weight"] == 0.5
 
 
 def test_data_are_the_teachers_unless_others_are_named(fierce) -> None:
@@ -312,8 +315,9 @@ def test_a_chain_goes_on_where_it_stopped(fierce, teacher: str) -> None:
     assert out.strip().split("\n")[-3:] == [f"runs/{n}/model.safetensors" for n in names]
     assert "agrees with its teacher" in out
     assert runs.lineage(runs.Run(Path("runs/c-3-mlp-8"))) == ["c-2-mlp-12", "c-1-mlp-16", "demo"]
-    last = document("c-3-mlp-8")["content_sha256"]
+    last, made = document("c-3-mlp-8")["content_sha256"], runs.Run(Path("runs/c-3-mlp-8")).recipe()
     shutil.rmtree("runs/c-3-mlp-8")
+    stopped(made, "c-3-mlp-8", 5)
     code, out, err = fierce(*words, "--format", "json")
     assert code == 0, err
     assert "runs/c-1-mlp-16 is done" in err
@@ -326,6 +330,23 @@ def test_a_chain_goes_on_where_it_stopped(fierce, teacher: str) -> None:
     shutil.copy(f"{teacher}/model.safetensors", "runs/c-1-mlp-16/model.safetensors")
     code, _, err = fierce(*words)
     assert (code, "is not what c-2-mlp-12 has been distilled with" in err) == (3, True)
+
+
+def test_ctrl_c_in_a_chain_says_how_to_go_on(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    from fierce_tools.cli.progress import Shown
+
+    monkeypatch.setattr(Shown, "step", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    code, _, err = fierce("distill-chain", "--teacher", teacher, "--student", "mlp:8", "--epochs", "3", "--name", "c")
+    assert (code, "say the same command again to go on" in err) == (130, True)
+    assert runs.Run(Path("runs/c-1-mlp-8")).info()["state"] == "stopped"
+
+
+def test_a_warm_up_that_is_never_over_is_warned_of(fierce, teacher: str) -> None:
+    _, _, err = fierce("distill", "--teacher", teacher, *QUICK, "--method", "dkd")
+    assert "warning: --dkd-warmup 20 is not over in 2 epochs: the teacher's terms reach 10% of their weights" in err
 
 
 def test_help_shows_each_losss_default(fierce) -> None:
