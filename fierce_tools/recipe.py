@@ -26,10 +26,11 @@ _COMMON = {
         ("experiments/_record.py", "record"),
     ],
     "distill": [("training/distill.py", "teach"), ("training/_transfer.py", "restrict")],
+    "mutual": [("training/mutual.py", "peer_recipes"), ("training/mutual.py", "exchange")],
 }
 SECTIONS = ("data", "model", "loss", "train")
 # Sections of some trainings only; a recipe without one is a plain training.
-OPTIONAL = ("distill",)
+OPTIONAL = ("distill", "mutual")
 DEFAULTS = {"data": "digits", "loss": "ce"}
 # Where things lie on one machine: of no weight for what a training computes.
 PLACES = ("data_root", "download")
@@ -39,7 +40,8 @@ PLACES = ("data_root", "download")
 class Recipe:
     """Sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`.
 
-    `distill` is there only where a student is made: its teachers, and which examples it sees.
+    `distill` is there only where a student is made: its teachers, and which examples it sees. `mutual` is there only
+    where peers are trained at once: who they are, and what they learn from.
     """
 
     data: Mapping[str, Any]
@@ -47,6 +49,7 @@ class Recipe:
     loss: Mapping[str, Any]
     train: Mapping[str, Any]
     distill: Mapping[str, Any] | None = None
+    mutual: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Plain nested dictionaries; what is none is left out, as TOML has no word for it."""

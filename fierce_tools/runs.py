@@ -2,6 +2,9 @@
 
 runs/NAME/  recipe.toml  run.json  metrics.jsonl  model.safetensors  epochs/  outputs/  analyses/
             state.safetensors while it is unfinished
+
+Peers that are trained at once have a run each, and a folder for the group: recipe.toml, run.json, and as metrics.jsonl
+the means over them.
 """
 
 from __future__ import annotations
@@ -150,6 +153,9 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 def _readable(made: recipe.Recipe) -> str:
     """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+    if made.mutual is not None:
+        parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
+        return as_name("-".join(parts))
     parts = [*_data_parts(made), str(made.model["name"])]
     if made.model["bottleneck"] is not None:
         parts.append(f"bottleneck{made.model['bottleneck']}")
@@ -160,7 +166,12 @@ def _readable(made: recipe.Recipe) -> str:
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
     parts += _taught(made.distill or {})
     parts.append(f"s{made.train['seed']}")
-    return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+    return as_name("-".join(parts))
+
+
+def as_name(text: str) -> str:
+    """Text as a part of a folder's name."""
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-")[:120]
 
 
 def _taught(distill: Mapping[str, Any]) -> list[str]:
@@ -264,10 +275,13 @@ def summary(run: Run) -> dict[str, Any]:
 
     table = document.get("train")
     train: dict[str, Any] = table if isinstance(table, dict) else {}
+    together = document.get("mutual")
+    mutual: dict[str, Any] = together if isinstance(together, dict) else {}
+    peers = info.get("peers") if isinstance(info.get("peers"), list) else None
     return {
         "name": run.name,
-        "loss": named("loss"),
-        "model": named("model"),
+        "loss": mutual.get("method", named("loss")),
+        "model": named("model") if peers is None else "+".join(map(str, mutual.get("models", ()))),
         "dataset": named("data"),
         "teacher": " + ".join(t["name"] for t in teachers(info)) or None,
         "seed": train.get("seed"),
@@ -279,6 +293,8 @@ def summary(run: Run) -> dict[str, Any]:
         "entropy": last.get("val_entropy_t9"),
         "state": "unreadable" if problem else state(run, info),
         "age": max(age, 0.0),
+        "group": info.get("group"),
+        "peers": peers,
         "tags": list(tags) if isinstance(tags := info.get("tags"), list) else [],
         "error": problem or info.get("error"),
         "path": str(run.path),

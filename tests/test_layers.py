@@ -35,6 +35,7 @@ COMMANDS = [
     ("train", "--help"),
     ("distill", "--help"),
     ("distill-chain", "--help"),
+    ("mutual", "--help"),
     ("infer", "--help"),
     ("import", "--help"),
     ("analyze", "--help"),

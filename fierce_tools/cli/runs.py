@@ -17,7 +17,7 @@ HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
 # Left out one after another where a terminal is narrow.
 SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "teacher", "age")
 COLUMNS = ("name", "loss", "model", "dataset", "teacher", "epoch", "best", "last", "ece", "entropy", "state", "age")
-KEYS = (*COLUMNS, "seed", "epochs", "tag", "tags", "acc", "accuracy", "error")
+KEYS = (*COLUMNS, "seed", "epochs", "group", "tag", "tags", "acc", "accuracy", "error")
 
 
 def table(
@@ -134,6 +134,8 @@ def show(
         "finished": info.get("finished"),
         "versions": ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items()),
         "content": header.get("content_sha256"),
+        "group": summary["group"],
+        "peers": ", ".join(map(str, summary["peers"] or ())),
         "formula": info.get("formula"),
         "teacher": "; ".join(f"{t['path']} (content {t['sha256'][:12]}…)" for t in runs.teachers(info)),
         "teacher outputs": info.get("teacher_outputs"),
@@ -155,12 +157,14 @@ def show(
                 "val_ece",
                 "val_entropy_t9",
                 "val_feature_entropy",
+                "train_exchanged",
+                "train_exchanged_wrong",
             )
             if k in shown
         ]
         text.print_table(
             "",
-            [k.removeprefix("val_") if k != "val_loss" else k for k in keep],
+            [k if k.endswith("_loss") else k.partition("_")[2] or k for k in keep],
             [[row.get(k) for k in keep] for row in picked],
         )
     for path, size in sizes.items():

@@ -53,12 +53,9 @@ Resume = Annotated[
         "--resume", metavar="RUN", help="Go on with a stopped run; nothing else need be said.", show_default=False
     ),
 ]
-# Options of datasets that name files or folders.
-FILES = ("data_root", "truth_file")
-# The same of the distill section.
-TAUGHT_FILES = ("teacher_outputs", "transfer_set")
+# Options that name files or folders, by section.
+FILES = {"data": ("data_root", "truth_file"), "distill": ("teacher_outputs", "transfer_set")}
 PANELS = {"train": "Training", "distill": "Distillation"}
-
 FIGURES = (
     ("accuracy", "accuracy", ""),
     ("top5", "top-5 accuracy", ""),
@@ -116,6 +113,8 @@ def train(
         overrides["loss.preset"] = preset
     overrides |= pairs(settings)
     made = planned(document, overrides, given)
+    if made.mutual is not None:
+        raise UsageError("this recipe is of peers that are trained at once", "say `fierce mutual` with it")
     from fierce_tools.experiments._record import prepare
 
     tune_allocator()
@@ -143,13 +142,13 @@ def with_whole_paths(made: Recipe) -> Recipe:
     """The recipe with paths that hold from any folder, so that the run can be asked and resumed from anywhere."""
     spec = binding.read(DATASETS, made.data["name"])
     name, argument = split(made.data["name"])
-    whole = {o: _whole(made.data[o]) for o in FILES if made.data.get(o)}
+    whole = {o: _whole(made.data[o]) for o in FILES["data"] if made.data.get(o)}
     if spec.argument is not None and spec.argument.name in binding.PATHS:
         whole["name"] = f"{name}:{_whole(str(argument))}"
     if str(made.data["coarse"]).endswith(".json"):
         whole["coarse"] = _whole(made.data["coarse"])
     if made.distill is not None:
-        files = {k: _whole(v) for k in TAUGHT_FILES if (v := made.distill[k]) is not None}
+        files = {k: _whole(v) for k in FILES["distill"] if (v := made.distill[k]) is not None}
         made = replace(made, distill={**made.distill, **files})
     return made.with_data(**whole) if whole else made
 
@@ -220,6 +219,12 @@ def at_places(made: Recipe, places: dict[str, Any]) -> Recipe:
 def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress: str, format: str) -> None:
     unfinished(run)
     made = run.recipe()
+    if made.mutual is not None:
+        group = run.info().get("group", run.name)
+        raise UsageError(
+            f"run {run.name} is trained together with its peers",
+            f"go on with all of them: fierce mutual --resume {run.path.parent / group}",
+        )
     from fierce_tools.experiments._record import prepare
 
     tune_allocator()
@@ -238,18 +243,19 @@ def go(prepared: Any, run: runs.Run, progress: str) -> dict[str, Any]:
     """Train into the run's folder, saying what and showing how far; the figures it ends with."""
     from fierce_tools.experiments._record import options_of, record
 
-    text.say(f"{run.path}: {describe(prepared)}")
-    for note in prepared.data.notes:
-        text.say(note)
-    for line in taught(prepared):
-        text.say(line)
-    for warning in prepared.warnings():
-        text.say(f"warning: {warning}")
+    announce(prepared, run)
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
     return follow(events, run, prepared.epochs, progress)
 
 
-def follow(events: Any, run: runs.Run, epochs: int, progress: str) -> dict[str, Any]:
+def announce(prepared: Any, run: runs.Run) -> None:
+    """Say what is about to be trained, by what, and what a person should know before."""
+    text.say(f"{run.path}: {describe(prepared)}")
+    for line in (*taught(prepared), *prepared.data.notes, *(f"warning: {w}" for w in prepared.warnings())):
+        text.say(line)
+
+
+def follow(events: Any, run: runs.Run, epochs: int, progress: str, command: str = "train") -> dict[str, Any]:
     """Show a recorded training while it runs; its result. Raises Interrupted where a person stopped it."""
     from fierce_tools.cli.progress import Shown
     from fierce_tools.experiments._record import interrupted
@@ -262,7 +268,7 @@ def follow(events: Any, run: runs.Run, epochs: int, progress: str) -> dict[str, 
                 shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
                 if stopped():
                     events.close()
-                    raise interrupted(run, event.progress.epoch)
+                    raise interrupted(run, event.progress.epoch, command)
             elif "run" in event:
                 result = event
             else:
@@ -272,9 +278,12 @@ def follow(events: Any, run: runs.Run, epochs: int, progress: str) -> dict[str, 
 
 def describe(prepared: Any) -> str:
     """What is about to be trained, in one line."""
+    from fierce_tools.training.loop import members
+
     made: Recipe = prepared.recipe
-    parameters = sum(p.numel() for p in prepared.setup.model.parameters())
-    who = f"{made.model['name']} ({parameters:,} parameters)"
+    names = made.mutual["models"] if made.mutual is not None else (made.model["name"],)
+    counts = [sum(p.numel() for p in m.parameters()) for m in members(prepared.setup.model)]
+    who = ", ".join(f"{n} ({c:,} parameters)" for n, c in zip(names, counts, strict=True))
     splits = prepared.splits
     sizes = f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} test"
     return (
