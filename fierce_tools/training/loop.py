@@ -185,7 +185,7 @@ def fit(
         judged = model if average is None else average.module
         with enough_memory(batch_size):
             val_loss, seen = _look(judged, train, val, step_loss, batch_size, progress.epoch, epochs)
-        if patience is not None and val_loss is not None:
+        if patience is not None and val_loss is not None and math.isfinite(val_loss):
             better = val_loss < progress.best
             progress.best = val_loss if better else progress.best
             progress.waited = 0 if better else progress.waited + 1
