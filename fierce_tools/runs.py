@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,12 +210,25 @@ def _alive(pid: Any) -> bool:
 
 def summary(run: Run) -> dict[str, Any]:
     """One row of `fierce runs`: what was trained, how far it is, best and last figures on validation. Never raises."""
-    info, rows = run.info(), run.metrics()
+    return summarize(run, run.info(), *written(run), run.metrics())
+
+
+def written(run: Run) -> tuple[dict[str, Any], str | None]:
+    """The recipe as its file says it, and what is wrong with it. Never raises."""
     try:
-        document = recipe.load(run.recipe_path)
-        problem = None
+        return recipe.load(run.recipe_path), None
     except (FierceError, OSError) as error:
-        document, problem = {}, str(error)
+        return {}, str(error)
+
+
+def summarize(
+    run: Run,
+    info: Mapping[str, Any],
+    document: Mapping[str, Any],
+    problem: str | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """`summary` of what was read already; of the rows of metrics the best one and the last do."""
     last = rows[-1] if rows else {}
     accuracies = [r["val_accuracy"] for r in rows if isinstance(r.get("val_accuracy"), int | float)]
     age = time.time() - max(_modified(run.metrics_path), _modified(run.info_path), _modified(run.recipe_path))
@@ -244,6 +257,11 @@ def summary(run: Run) -> dict[str, Any]:
         "error": problem or info.get("error"),
         "path": str(run.path),
     }
+
+
+def searchable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `summary` under every name that a filter knows: acc and accuracy are last, tag is tags."""
+    return {**row, "acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
 
 
 def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:

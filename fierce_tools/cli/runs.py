@@ -63,8 +63,7 @@ def _matches(filter: str, row: dict[str, Any]) -> bool:
     for term in (t for terms in parsed for t in terms):
         if term.key and term.key not in KEYS:
             raise unknown("column in --filter:", term.key, KEYS)
-    more = {"acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
-    return query.matches(parsed, {**row, **more})
+    return query.matches(parsed, runs.searchable(row))
 
 
 def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:

@@ -1,0 +1,117 @@
+"""The lines of the frame: what is shown above, the tabs, the keys below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.widgets import Static
+
+from fierce_tools.tui.keys import Command, shown
+
+
+class Head(Static):
+    """The top line: where, how many, what is filtered; and what is drawn how, to the right."""
+
+    DEFAULT_CSS = "Head { height: 1; background: $surface; color: $foreground; padding: 0 1; }"
+
+    def tell(self, left: Sequence[str], right: Sequence[str], problem: str = "") -> None:
+        """Parts of the line; those to the right leave first where it is narrow."""
+        width = max(self.size.width - 2, 1)
+        start, end = " · ".join(filter(None, left)), " · ".join(filter(None, right))
+        while right and len(start) + len(end) + 2 > width:
+            right = right[1:]
+            end = " · ".join(filter(None, right))
+        gap = " " * max(width - len(start) - len(end), 1)
+        text = Content.assemble((start[:width], "bold"), (gap + end if end else "", "$text-muted"))
+        self.update(Content.assemble(text, (f" {problem}", "$error")) if problem else text)
+
+
+class TabLine(Static):
+    """Numbered tabs on one line; where it is narrow only the open one has its whole name."""
+
+    DEFAULT_CSS = """
+    TabLine { height: 1; color: $text-muted; padding: 0 1; }
+    """
+
+    class Picked(Message):
+        """A tab was clicked."""
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+            super().__init__()
+
+    titles: Sequence[str] = ()
+    active = 0
+    lit = False
+
+    def tell(self, titles: Sequence[str], active: int, lit: bool) -> None:
+        """Which tabs there are, which is open, whether the focus is there."""
+        self.titles, self.active, self.lit = titles, active, lit
+        parts: list[Content | tuple[str, str] | str] = []
+        for number, text in enumerate(self._texts()):
+            style = ("bold $primary" + (" underline" if lit else "")) if number == active else "$text-muted"
+            parts += [("  " if number else "", ""), (text, style)]
+        self.update(Content.assemble(*parts))
+
+    def _texts(self) -> list[str]:
+        room = self.size.width - 2
+        whole = [f"{n} {t}" for n, t in enumerate(self.titles, 1)]
+        for least in (12, 8, 5, 3, 0):
+            if sum(map(len, whole)) + 2 * (len(whole) - 1) <= room:
+                break
+            whole = [
+                f"{n} {t}" if n - 1 == self.active else f"{n} {t[:least]}".rstrip() if least else f"{n}"
+                for n, t in enumerate(self.titles, 1)
+            ]
+        return whole
+
+    def on_resize(self) -> None:
+        """Other names may fit."""
+        self.tell(self.titles, self.active, self.lit)
+
+    def on_click(self, event: Click) -> None:
+        """Open the tab under the pointer."""
+        x = 1
+        for number, text in enumerate(self._texts(), 1):
+            if x <= event.x < x + len(text) + 2:
+                self.post_message(self.Picked(number))
+                return
+            x += len(text) + 2
+
+
+class Foot(Static):
+    """The keys that mean something here, and what the jobs do."""
+
+    DEFAULT_CSS = "Foot { height: 1; background: $surface; padding: 0 1; color: $text-muted; }"
+    _commands: tuple[Command, ...] = ()
+    _job = ""
+
+    def tell(self, commands: Iterable[Command], job: str) -> None:
+        """The commands by their need, and the line of the jobs."""
+        self._commands, self._job = tuple(commands), job
+        room = self.size.width - 2 - (len(job) + 2 if job else 0)
+        parts: list[tuple[str, str] | str] = []
+        used = 0
+        for command in self._commands:
+            if not command.keys:
+                continue
+            key = shown(command.keys[0])
+            size = len(key) + len(command.label) + 1 + (2 if parts else 0)
+            if used + size > room:
+                continue
+            used += size
+            parts += [
+                ("  " if parts else "", ""),
+                (key, f"bold $accent @click=app.command('{command.id}')"),
+                (f" {command.label}", ""),
+            ]
+        if job:
+            parts += [(" " * max(room - used, 1) + " ", ""), (job[: self.size.width - 2], "$primary")]
+        self.update(Content.assemble(*parts))
+
+    def on_resize(self) -> None:
+        """Other keys may fit."""
+        self.tell(self._commands, self._job)
