@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -190,14 +191,15 @@ def kept_result(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
 def answers(source: Source, analysis: str) -> list[dict[str, Any]]:
     """Every kept result of an analysis of these weights by this version, the newest first, each with its `path`.
 
-    Each holds `identity`, `values` and `report` (see report.from_dict); what is damaged is passed over.
+    Each holds `identity`, `values` and `report` (see report.from_dict), not to be changed; what is damaged is passed
+    over, and a file is read once as long as it is the same.
     """
-    found: dict[Path, float] = {}
+    found: dict[Path, int] = {}
     for home in {source.home, source.cache}:
         for path in (home / "analyses").glob(f"{analysis}-{'[0-9a-f]' * 16}.json"):
             with contextlib.suppress(OSError):
-                found[path] = path.stat().st_mtime
-    documents = [(path, _answer(path)) for path in sorted(found, key=lambda p: -found[p])]
+                found[path] = path.stat().st_mtime_ns
+    documents = [(path, _answer(path, found[path])) for path in sorted(found, key=lambda p: -found[p])]
     wanted = {"analysis": analysis, "input_sha256": source.sha256, "version": __version__}
     return [
         {**document, "path": path}
@@ -206,7 +208,8 @@ def answers(source: Source, analysis: str) -> list[dict[str, Any]]:
     ]
 
 
-def _answer(path: Path) -> dict[str, Any] | None:
+@lru_cache(maxsize=128)
+def _answer(path: Path, modified: int) -> dict[str, Any] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
