@@ -34,6 +34,7 @@ class Dashboard(App[None], inherit_bindings=False):
         self.board: Board = NoJobs()
         self.store, self.memory = Store(root), Memory(root)
         self.home = Home(self.store, self.memory)
+        self._told: str | None = None
         for command in self.commands.values():
             if command.keys:
                 self.bind(",".join(command.keys), f"command('{command.id}')", description=command.label, show=False)
@@ -58,6 +59,19 @@ class Dashboard(App[None], inherit_bindings=False):
     def colour(self, index: int) -> str:
         """The colour of the index-th marked run (#rrggbb)."""
         return palette.colour(index, self.dark)
+
+    # What is remembered of this root.
+
+    def change(self, change: Callable[[], Any]) -> None:
+        """Make a change to what is remembered; a disk that is full is told of."""
+        self.memory.change(change)
+        if self.memory.trouble and self.memory.trouble != self._told:
+            self.notify(self.memory.trouble, severity="warning", markup=False)
+        self._told = self.memory.trouble
+
+    def remember(self, **values: Any) -> None:
+        """How the runs are looked at."""
+        self.change(lambda: self.memory.view.update(values))
 
     # Commands.
 

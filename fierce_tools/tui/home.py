@@ -319,7 +319,7 @@ class Home(Screen[None], inherit_bindings=False):
             self._zoom(None)
         elif self.table not in self._path():
             self.focus_pane()
-        self._remember(tab=number)
+        self.dashboard.remember(tab=number)
         self._shown = None
         self.choose()
         self.tell()
@@ -345,7 +345,7 @@ class Home(Screen[None], inherit_bindings=False):
     def do_maximise(self) -> None:
         """The pane with the focus alone, and back."""
         self._zoom(None if self.zoom else "runs" if self.table in self._path() else "side")
-        self._remember(zoom=self.zoom)
+        self.dashboard.remember(zoom=self.zoom)
         self.choose()
         self.tell()
 
@@ -407,13 +407,13 @@ class Home(Screen[None], inherit_bindings=False):
 
     def _sort(self, column: str, reverse: bool) -> None:
         self.sort, self.reverse = column, reverse
-        self._remember(sort=column, reverse=reverse)
+        self.dashboard.remember(sort=column, reverse=reverse)
         self.rearrange()
 
     def do_fold(self) -> None:
         """Seeds as one row, and back."""
         self.fold = not self.fold
-        self._remember(fold=self.fold)
+        self.dashboard.remember(fold=self.fold)
         self.rearrange()
 
     def do_mark(self) -> None:
@@ -495,17 +495,8 @@ class Home(Screen[None], inherit_bindings=False):
         self.tell()
 
     def _change(self, change: Any) -> None:
-        self.memory.change(change)
-        self._told()
+        self.dashboard.change(change)
         self.rearrange()
-
-    def _remember(self, **values: Any) -> None:
-        self.memory.change(lambda: self.memory.view.update(values))
-        self._told()
-
-    def _told(self) -> None:
-        if self.memory.trouble:
-            self.notify(self.memory.trouble, severity="warning", markup=False)
 
 
 MARK_MOST = 64

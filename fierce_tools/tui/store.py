@@ -36,8 +36,8 @@ class History:
         self.version += 1
         self._columns.clear()
 
-    def keys(self) -> list[str]:
-        """Every metric that was ever written, in the order of its first appearance."""
+    def names(self) -> list[str]:
+        """The metrics that are written, in the order of their first appearance."""
         found: dict[str, None] = {}
         for row in self.rows if len(self.rows) < 50 else (*self.rows[:25], *self.rows[-25:]):
             found.update(dict.fromkeys(row))
