@@ -35,8 +35,8 @@ def strips(image: np.ndarray, *, color: bool) -> list[Strip]:
     ]
 
 
-class Gallery(Widget, can_focus=True):
-    """Images u8 [H, W, c] side by side, as many as fit, each over its caption; arrows walk, enter enlarges."""
+class Gallery(Widget):
+    """Images u8 [H, W, c] side by side, as many as fit, each over its caption. `lit`: arrows walk here."""
 
     DEFAULT_CSS = """
     Gallery { height: auto; width: 1fr; }
@@ -46,6 +46,7 @@ class Gallery(Widget, can_focus=True):
         super().__init__()
         self.images, self.captions = list(images), list(captions)
         self.at = 0
+        self.lit = False
         self._scaled = [resize(image) for image in self.images]
         self._drawn: list[list[Strip]] | None = None
         self._lines: list[Strip] = []
@@ -79,7 +80,7 @@ class Gallery(Widget, can_focus=True):
         return self._lines[y] if y < len(self._lines) else Strip.blank(self.size.width, self.rich_style)
 
     def _lay(self) -> None:
-        key = (self.size.width, self.at if self.has_focus else -1, self.app.no_color)
+        key = (self.size.width, self.at if self.lit else -1, self.app.no_color)
         if key == self._laid:
             return
         self._laid = key
@@ -106,7 +107,7 @@ class Gallery(Widget, can_focus=True):
                     Segment(" " * (wide - left - picture[y].cell_length), ground)]  # fmt: skip
         caption = self._caption(number, wide)
         line = caption[y - len(picture)] if y - len(picture) < len(caption) else ""
-        current = self.has_focus and number == self.at
+        current = self.lit and number == self.at
         style = ground + Style(reverse=current, bold=current) if line else ground
         if line and not current and self._wrong(number):
             style = ground + Style(italic=True)
@@ -118,37 +119,36 @@ class Gallery(Widget, can_focus=True):
 
     # Keys.
 
-    def _go(self, step: int) -> bool:
-        to = self.at + step
-        if not self.images or not 0 <= to < len(self.images):
+    def go_to(self, at: int) -> bool:
+        """Make that image the current one, and let it be seen; false where there is none."""
+        if not 0 <= at < len(self.images):
             return False
-        self.at = to
-        self._laid = None
+        self.at = at
         self.refresh()
         wide, deep = self.cell
-        row = self.at // self.across(self.size.width)
+        row = at // self.across(self.size.width)
         self.call_after_refresh(self._show, Region(0, row * (deep + 1), wide, deep + 1))
         return True
 
     def _show(self, place: Region) -> None:
-        if self.parent is not None and isinstance(self.parent, Widget):
+        if isinstance(self.parent, Widget):
             self.parent.scroll_to_region(place.translate(self.virtual_region.offset), animate=False)
 
     def do_left(self) -> bool:
         """The one before."""
-        return self._go(-1)
+        return self.go_to(self.at - 1)
 
     def do_right(self) -> bool:
         """The next one."""
-        return self._go(1)
+        return self.go_to(self.at + 1)
 
     def do_up(self) -> bool:
         """The one above."""
-        return self._go(-self.across(self.size.width))
+        return self.go_to(self.at - self.across(self.size.width))
 
     def do_down(self) -> bool:
         """The one below."""
-        return self._go(self.across(self.size.width))
+        return self.go_to(self.at + self.across(self.size.width))
 
     def do_open(self) -> None:
         """The image large, on a page of its own."""
@@ -161,16 +161,10 @@ class Gallery(Widget, can_focus=True):
         at = event.y // (deep + 1) * self.across(self.size.width) + event.x // (wide + GAP)
         if at >= len(self.images) or event.x // (wide + GAP) >= self.across(self.size.width):
             return
-        again = at == self.at and self.has_focus
-        self._go(at - self.at)
+        again = at == self.at and self.lit
+        self.go_to(at)
         if again:
             self.do_open()
-
-    def on_focus(self) -> None:
-        """The current one stands out."""
-        self.refresh()
-
-    on_blur = on_focus
 
 
 class Large(Page):
@@ -222,7 +216,7 @@ class Large(Page):
         self.query_one("#hint", Static).update(f"{gallery.at + 1} of {len(gallery.images)} · ← → · esc back")
 
     def _go(self, step: int) -> None:
-        if self.gallery._go(step):
+        if self.gallery.go_to(self.gallery.at + step):
             self.draw()
 
     def do_left(self) -> None:
