@@ -24,8 +24,9 @@ def tui(
             f"the dashboard needs a terminal, and {missing[0]} is none", "`fierce runs` lists the same in plain text"
         )
     from fierce_tools import runs
+    from fierce_tools.tui import settings
     from fierce_tools.tui.app import Dashboard
 
-    app = Dashboard(runs.folder(runs_dir))
+    app = Dashboard(runs.folder(runs_dir), settings.load())
     app.run()
     raise SystemExit(app.return_code or 0)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand, get_system_commands_provider
+from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from fierce_tools.tui import palette
+from fierce_tools import files
+from fierce_tools.errors import FierceError
+from fierce_tools.tui import export, palette
+from fierce_tools.tui.help import Help, Palette
 from fierce_tools.tui.home import Home
 from fierce_tools.tui.keys import Command, remapped
 from fierce_tools.tui.memory import Memory
-from fierce_tools.tui.panes import Board, NoJobs
-from fierce_tools.tui.prompt import Confirm
+from fierce_tools.tui.panes import Board, NoJobs, Page, Sheet
+from fierce_tools.tui.prompt import Ask, Confirm
 from fierce_tools.tui.settings import Settings
 from fierce_tools.tui.store import Store
 
@@ -25,6 +29,7 @@ class Dashboard(App[None], inherit_bindings=False):
 
     TITLE = "fierce"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar = {get_system_commands_provider, lambda: Palette}
 
     def __init__(self, root: Path, settings: Settings | None = None) -> None:
         super().__init__()
@@ -45,6 +50,11 @@ class Dashboard(App[None], inherit_bindings=False):
     def get_default_screen(self) -> Home:
         """The runs and the tabs."""
         return self.home
+
+    def on_mount(self) -> None:
+        """Say what of the settings was ignored."""
+        for problem in self.settings.problems:
+            self.notify(problem, title="settings: ignored", severity="warning", timeout=10, markup=False)
 
     @property
     def dark(self) -> bool:
@@ -75,9 +85,9 @@ class Dashboard(App[None], inherit_bindings=False):
 
     # Commands.
 
-    def handlers(self, command: str) -> list[Callable[[], Any]]:
-        """Who answers a command, in the order they are asked."""
-        screen = self.screen
+    def handlers(self, command: str, screen: Screen[Any] | None = None) -> list[Callable[[], Any]]:
+        """Who answers a command on a screen, the present one if none is given, in the order they are asked."""
+        screen = screen or self.screen
         if isinstance(screen, Home):
             places = [*screen.places(), self]
         else:
@@ -85,6 +95,10 @@ class Dashboard(App[None], inherit_bindings=False):
             places = [*([focused, *focused.ancestors] if focused is not None else [screen]), self]
         found = [getattr(place, f"do_{command}", None) for place in dict.fromkeys(places)]
         return [handler for handler in found if handler is not None]
+
+    def answers(self, command: str, screen: Screen[Any]) -> bool:
+        """Whether anyone answers it there."""
+        return bool(self.handlers(command, screen))
 
     def answered(self) -> list[Command]:
         """The commands that mean something here and belong into the footer."""
@@ -121,6 +135,62 @@ class Dashboard(App[None], inherit_bindings=False):
     def do_palette(self) -> None:
         """Find a command by its name."""
         self.action_command_palette()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The theme; everything else is in the table of keys."""
+        yield SystemCommand("theme", "light or dark, for this time; the settings keep it", self.action_change_theme)
+
+    def do_help(self) -> None:
+        """Every key, and where what is kept."""
+        self.push_screen(Help())
+
+    # What is on the screen, for files.
+
+    def sheet(self) -> Sheet | None:
+        """What can be seen, as values."""
+        screen = self.screen
+        made = screen.sheet() if isinstance(screen, Home | Page) else None
+        if made is None:
+            self.notify("there is nothing here that could be exported", severity="warning")
+        return made
+
+    def do_export(self) -> None:
+        """Ask for a file's name, then write it."""
+        made = self.sheet()
+        if made is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self.notify(f"{len(made.rows)} rows written to {Path(name).expanduser()}", markup=False)
+
+        def check(name: str) -> str | None:
+            try:
+                export.save(Path(name).expanduser(), made)
+            except FierceError as error:
+                return error.message
+            except OSError as error:
+                return f"{name}: {error.strerror or error}"
+            return None
+
+        self.push_screen(Ask("write to (.csv or .json)", str(export.free(made.name, ".csv")), check), named)
+
+    def do_copy(self) -> None:
+        """To the clipboard of the terminal, also over ssh where it takes that (OSC 52)."""
+        made = self.sheet()
+        if made is not None:
+            self.copy_to_clipboard(export.as_csv(made))
+            self.notify(f"{len(made.rows)} rows copied")
+
+    def do_picture(self) -> None:
+        """The screen as SVG, beside where fierce was started."""
+        try:
+            path = export.free("fierce", ".svg")
+            files.write_text(path, self.export_screenshot(title="fierce"))
+        except OSError as error:
+            self.notify(f"no picture: {error.strerror or error}", severity="error", markup=False)
+        else:
+            self.notify(f"the screen is in {path}", markup=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A worker that failed is told of; the app goes on."""

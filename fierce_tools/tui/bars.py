@@ -25,7 +25,7 @@ class Head(Static):
             right = right[1:]
             end = " · ".join(filter(None, right))
         gap = " " * max(width - len(start) - len(end), 1)
-        text = Content.assemble((start[:width], "bold"), (gap + end if end else "", "$text-muted"))
+        text = Content.assemble((start[:width], "bold"), (gap + end if end else "", "$secondary"))
         self.update(Content.assemble(text, (f" {problem}", "$error")) if problem else text)
 
 
@@ -33,7 +33,7 @@ class TabLine(Static):
     """Numbered tabs on one line; where it is narrow only the open one has its whole name."""
 
     DEFAULT_CSS = """
-    TabLine { height: 1; color: $text-muted; padding: 0 1; }
+    TabLine { height: 1; color: $secondary; padding: 0 1; }
     """
 
     class Picked(Message):
@@ -52,7 +52,7 @@ class TabLine(Static):
         self.titles, self.active, self.lit = titles, active, lit
         parts: list[Content | tuple[str, str] | str] = []
         for number, text in enumerate(self._texts()):
-            style = ("bold $primary" + (" underline" if lit else "")) if number == active else "$text-muted"
+            style = ("bold $primary" + (" underline" if lit else "")) if number == active else "$secondary"
             parts += [("  " if number else "", ""), (text, style)]
         self.update(Content.assemble(*parts))
 
@@ -85,7 +85,13 @@ class TabLine(Static):
 class Foot(Static):
     """The keys that mean something here, and what the jobs do."""
 
-    DEFAULT_CSS = "Foot { height: 1; background: $surface; padding: 0 1; color: $text-muted; }"
+    DEFAULT_CSS = """
+    Foot {
+        height: 1; background: $surface; padding: 0 1; color: $secondary;
+        link-color: $accent; link-style: bold; link-background: transparent;
+        link-color-hover: $accent; link-style-hover: bold underline; link-background-hover: transparent;
+    }
+    """
     _commands: tuple[Command, ...] = ()
     _job = ""
 

@@ -69,7 +69,7 @@ def draw(plot: Plot, width: int, height: int, ink: Ink) -> list[list[Segment]]:
     style = _style(ink.text, ink.ground)
     if width < 12 or height < 4:
         return [[Segment(fit(plot.title if not row else "", width), style)] for row in range(height)]
-    area_w, area_h = width - GUTTER - 1, height - 2
+    area_w, area_h = width - GUTTER - 2, height - 2  # a cell of air to the right
     scale_x = (
         Scale(*plot.x_range, plot.log_x)
         if plot.x_range
@@ -97,11 +97,11 @@ def draw(plot: Plot, width: int, height: int, ink: Ink) -> list[list[Segment]]:
         edge = "┤" if label is not None else "│"
         gutter = Segment(fit(label or "", GUTTER, right=True) + edge, muted)
         letters = {x: (curve, letter) for curve, x, y, letter in ends if y == row and ink.letters}
-        rows.append([gutter, *_cells(raster, row, styles, muted, column, letters)])
+        rows.append([gutter, *_cells(raster, row, styles, muted, column, letters), Segment(" ", muted)])
     rows.append([Segment(_x_axis(plot, scale_x, area_w, width), muted)])
     if not any(np.isfinite(c.y).any() for c in plot.curves):
         middle = rows[1 + area_h // 2]
-        middle[1:] = [Segment(fit("  nothing to draw yet", area_w), muted)]
+        middle[1:] = [Segment(fit("  nothing to draw yet", area_w + 1), muted)]
     return rows
 
 
@@ -179,7 +179,7 @@ def _title(plot: Plot, width: int, ink: Ink) -> list[Segment]:
         values.append((text, _style(curve.colour, ink.ground)))
     name = f" {plot.title}"
     note = f"  {plot.note}" if plot.note else ""
-    room = width - len(name) - len(note) - 2
+    room = width - len(name) - len(note) - 3
     shown: list[tuple[str, Style]] = []
     for text, style in values:
         if sum(len(t) + 2 for t, _ in shown) + len(text) + 2 + (3 if len(shown) + 1 < len(values) else 0) > room:
@@ -190,18 +190,18 @@ def _title(plot: Plot, width: int, ink: Ink) -> list[Segment]:
     if used > room + 2:
         shown, used = [], 0
     segments = [Segment(name[:width], plain), Segment(note[: max(width - len(name), 0)], _style(ink.muted, ink.ground))]
-    gap = width - sum(len(s.text) for s in segments) - used
+    gap = width - 1 - sum(len(s.text) for s in segments) - used
     segments.append(Segment(" " * max(gap, 0), plain))
     for text, style in shown:
         segments.append(Segment(f"  {text}", style))
-    return segments
+    return Strip(segments).adjust_cell_length(width, plain)._segments
 
 
 def _x_axis(plot: Plot, scale: Scale, area: int, width: int) -> str:
     line = [" "] * width
     unit = f" {plot.x_label}"
     room = area - len(unit)
-    ticks = scale.ticks(max(room // 7, 2))
+    ticks = scale.ticks(max(room // 5, 2))
     whole = all(float(t).is_integer() for t in ticks)
     texts = [
         f"{t:g}" if whole and abs(t) < 1e6 else text for t, text in zip(ticks, labels(ticks, plot.log_x), strict=True)
@@ -214,7 +214,7 @@ def _x_axis(plot: Plot, scale: Scale, area: int, width: int) -> str:
             line[start : start + len(text)] = text
             free = start + len(text)
     if room > 0:
-        line[width - len(unit) : width] = unit
+        line[width - len(unit) - 1 : width - 1] = unit
     return "".join(line[:width])
 
 

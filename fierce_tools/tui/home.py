@@ -36,7 +36,7 @@ class Home(Screen[None], inherit_bindings=False):
     DEFAULT_CSS = """
     Home {
         layout: vertical; background: $background;
-        #small { display: none; width: 100%; height: 100%; content-align: center middle; color: $text-muted; }
+        #small { display: none; width: 100%; height: 100%; content-align: center middle; color: $secondary; }
         #body { layout: vertical; height: 1fr; }
         #runs { height: 2fr; min-height: 4; background: $background; }
         #side { height: 3fr; background: $background; border-top: solid $panel; }

@@ -71,7 +71,7 @@ COMMANDS: tuple[Command, ...] = (
         ("rougher", "minus", "ema", "smooth less", False),
         ("raw", "0", "raw", "no smoothing", False),
         ("log", "y", "log", "logarithmic values, and back"),
-        ("x_axis", "x", "x", "by epoch, step or time"),
+        ("x_axis", "x", "axis", "by epoch, step or time"),
     ),
     *_group(
         "Asking",

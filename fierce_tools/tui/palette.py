@@ -23,7 +23,7 @@ THEMES = (
         warning="#e0af68",
         error="#f0717d",
         dark=True,
-        variables={"footer-key-foreground": "#e0af68"},
+        variables={"boost-row": "#2a3350"},
     ),
     Theme(
         name="fierce-light",
@@ -38,6 +38,7 @@ THEMES = (
         warning="#9a5b00",
         error="#b3261e",
         dark=False,
+        variables={"boost-row": "#d6dff0"},
     ),
 )
 

@@ -120,7 +120,7 @@ class Confirm(ModalScreen[bool]):
             width: auto; max-width: 90%; height: auto; padding: 1 3; background: $surface; border: round $primary;
         }
         Label { width: auto; max-width: 100%; }
-        .keys { color: $text-muted; margin-top: 1; }
+        .keys { color: $secondary; margin-top: 1; }
     }
     """
 
@@ -137,3 +137,39 @@ class Confirm(ModalScreen[bool]):
     def action_answer(self, yes: bool) -> None:
         """Give the answer."""
         self.dismiss(yes)
+
+
+class Ask(ModalScreen[str | None]):
+    """A line to type into, over whatever is there; `check` may name a problem, escape gives None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave")]
+    DEFAULT_CSS = """
+    Ask {
+        align: center middle;
+        Vertical { width: 72; max-width: 90%; height: auto; padding: 1 3; }
+        Vertical { background: $surface; border: round $primary; }
+        Input { border: none; height: 1; padding: 0; background: $panel; margin-top: 1; }
+        Label { width: auto; max-width: 100%; }
+        .problem { color: $error; }
+    }
+    """
+
+    def __init__(self, question: str, value: str, check: Checked) -> None:
+        super().__init__()
+        self.question, self.value, self.check = question, value, check
+
+    def compose(self) -> ComposeResult:
+        """The question, the line, and what is wrong with it."""
+        with Vertical():
+            yield Label(self.question, markup=False)
+            yield Input(self.value, compact=True, select_on_focus=False)
+            yield Label("", classes="problem", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Give what was typed, unless there is a problem with it."""
+        event.stop()
+        problem = self.check(event.value)
+        if problem is None:
+            self.dismiss(event.value)
+        else:
+            self.query_one(".problem", Label).update(problem)

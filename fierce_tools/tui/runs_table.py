@@ -29,13 +29,13 @@ class RunsTable(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     RunsTable {
         height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
-        .runs--head { color: $text-muted; text-style: bold; }
+        .runs--head { color: $secondary; text-style: bold; }
         .runs--sorted { color: $primary; text-style: bold; }
-        .runs--cursor { background: $primary 30%; text-style: bold; }
-        .runs--cursor-idle { background: $panel; }
+        .runs--cursor { background: $boost-row; text-style: bold; }
+        .runs--cursor-idle { background: $surface; }
         .runs--live { color: $success; }
         .runs--bad { color: $error; }
-        .runs--faint { color: $text-muted; }
+        .runs--faint { color: $secondary; }
         .runs--good { color: $foreground; }
         .runs--pin { color: $accent; }
     }
