@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from textual.app import ComposeResult
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -17,6 +18,7 @@ from fierce_tools.runs import Run
 from fierce_tools.tui import questions
 from fierce_tools.tui.blocks import ReportView
 from fierce_tools.tui.forms import AskForm
+from fierce_tools.tui.images import Gallery
 from fierce_tools.tui.jobs import Job, JobNews, bar
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.questions import Question, Told
@@ -59,6 +61,7 @@ class AnalysisPane(Pane):
         self.epoch: str | None = None
         self.told: Told | None = None
         self._shown: object = None
+        self._wanted = False
 
     @property
     def dashboard(self) -> Dashboard:
@@ -74,7 +77,8 @@ class AnalysisPane(Pane):
         """What is shown, the report, or what may be asked."""
         yield Static(classes="about", markup=False)
         yield ReportView(images_first=self.IMAGES_FIRST)
-        yield Static(classes="offer", markup=False)
+        with VerticalScroll(classes="offer", can_focus=True):
+            yield Static(markup=False)
 
     # What is shown.
 
@@ -114,6 +118,9 @@ class AnalysisPane(Pane):
             report = message.report or message.told.report()
             await self.query_one(ReportView).show(report, hues, self._pixels(message.told))
         self.tell()
+        if self._wanted:
+            self._wanted = False
+            self.form()
 
     def _pixels(self, told: Told) -> Any:
         """How a block's images are found: those of the source it is of."""
@@ -132,9 +139,29 @@ class AnalysisPane(Pane):
         self.set_class(report is None, "empty")
         self.query_one(".about", Static).update(self._about())
         if report is None:
-            self.query_one(".offer", Static).update(self._offer())
+            self.query_one(".offer Static", Static).update(self._offer())
+        self._keep_focus()
         if self.screen is self.dashboard.home:
             self.dashboard.home.tell()
+
+    def _keep_focus(self) -> None:
+        """The focus stays in this tab when what had it gives way to the other."""
+        empty = self.has_class("empty")
+        shown, hidden = (".offer", "ReportView") if empty else ("ReportView", ".offer")
+        if self.query_one(hidden).has_focus:
+            self.screen.set_focus(self.query_one(shown))
+
+    def on_descendant_focus(self) -> None:
+        """Enter means something here now."""
+        self.tell()
+
+    on_descendant_blur = on_descendant_focus
+
+    @property
+    def _enter(self) -> tuple[str, str]:
+        """How enter is reached."""
+        inside = any(widget is self for widget in (self.screen.focused.ancestors if self.screen.focused else ()))
+        return ("↵" if inside else "tab ↵", "bold $accent")
 
     def status(self) -> list[str]:
         """For the line on top: the snapshot and the split."""
@@ -151,9 +178,9 @@ class AnalysisPane(Pane):
                     lines.append(Content.styled(f"{said.label}: {said.problem}", "$warning"))
             names = [s.label for s in told.missing]
             if names:
-                lines.append(Content.assemble(("↵", "bold $accent"), f" asks {_listed(names)} too"))
+                lines.append(Content.assemble(self._enter, f" asks {_listed(names)} too"))
             if asked is not None and self._lost_images(told):
-                lines.append(Content.assemble(("↵", "bold $accent"), " shows the images themselves"))
+                lines.append(Content.assemble(self._enter, " fetches the images themselves"))
         job = self.job
         if job is not None and told is not None and told.answered:
             lines.append(_running(job))
@@ -202,7 +229,7 @@ class AnalysisPane(Pane):
         at = f" at epoch {self.epoch}" if self.epoch else ""
         head += [
             Content(f"Not asked yet: {_listed([s.label for s in told.missing])}{at}."),
-            Content.assemble(("↵", "bold $accent"), " its options, then this command"),
+            Content.assemble(self._enter, " for its options, and to run"),
             Content.styled(f"$ {questions.shown(self.command())}", "$success"),
         ]
         return Content("\n").join(head)
@@ -213,11 +240,11 @@ class AnalysisPane(Pane):
     def job(self) -> Job | None:
         """The newest job that asks this question of one of the chosen runs."""
         paths = {questions.place(run.path) for _, run in self.runs()}
-        for job in reversed(getattr(self.dashboard.board, "all", [])):
+        for job in reversed(self.dashboard.jobs.all):
             if job.arguments[:2] == ("analyze", self.question) and paths & set(job.arguments[2:]):
                 if job.state == "done" or (job.finished and self._answered_since(job)):
                     return None
-                return job  # type: ignore[no-any-return]
+                return job
         return None
 
     def _answered_since(self, job: Job) -> bool:
@@ -240,6 +267,13 @@ class AnalysisPane(Pane):
         missing = [s.label for s in told.missing] if told is not None else []
         paths = [questions.place(run.path) for name, run in self.runs() if name in missing or not missing]
         return questions.command(asked, paths, self.epoch, given or {})
+
+    def ask(self, question: str) -> None:
+        """Open the form of a question as soon as it is known what was answered."""
+        if question != self.question:
+            self.question, self.told, self._shown = question, None, None
+        self._wanted = True
+        self.reload()
 
     def form(self) -> None:
         """Open the form of this question's options for the chosen runs."""
@@ -269,14 +303,7 @@ class AnalysisPane(Pane):
         told = self.told
         if self.asked is None or told is None:
             return False
-        if not told.answered or told.missing or self._lost_images(told):
-            self.form()
-            return True
-        return False
-
-    def do_analyse(self) -> bool:
-        """The form of this analysis."""
-        if self.asked is None:
+        if told.answered and not told.missing and not self._lost_images(told) and self.query(Gallery):
             return False
         self.form()
         return True
@@ -328,19 +355,9 @@ def tab(question: str, title: str, *, images_first: bool = False) -> type[Analys
 
 
 class OtherPane(AnalysisPane):
-    """The tab of whatever else was chosen to be asked."""
+    """The tab of whatever else is asked."""
 
     TITLE = "More"
-
-    def about(self, question: str) -> None:
-        """Ask this from now on."""
-        if question != self.question:
-            self.question, self.told, self._shown = question, None, None
-        self.reload()
-
-    def do_analyse(self) -> bool:
-        """Another question."""
-        return False
 
 
 def _singly(chosen: Sequence[Chosen]) -> list[Chosen]:

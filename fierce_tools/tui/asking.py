@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -17,7 +18,7 @@ from fierce_tools.tui.analyses import AnalysisPane, OtherPane
 from fierce_tools.tui.compare import ComparePane
 from fierce_tools.tui.jobs import Job, JobNews, Jobs
 from fierce_tools.tui.jobs_pane import JobsPane, confirm_cancel
-from fierce_tools.tui.panes import Page
+from fierce_tools.tui.panes import Page, Pane
 from fierce_tools.tui.training_form import TrainForm
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Columns for what jobs print: wide enough for tables, narrow enough for the log.
 COLUMNS = 100
+
+P = TypeVar("P", bound=Pane)
 
 
 class Asking(App[None], inherit_bindings=False):
@@ -61,33 +64,27 @@ class Asking(App[None], inherit_bindings=False):
 
     # Answers to keys.
 
-    def _open(self, kind: type[Any]) -> Any:
-        """Open the first tab of a kind."""
-        for number, pane in enumerate(self.home.panes, 1):
-            if type(pane) is kind or (kind is not AnalysisPane and isinstance(pane, kind)):
-                self.home.open_tab(number)
-                return pane
-        return None
-
-    def ask(self, question: str) -> None:
-        """Open the tab of a question, or the one for all others; and its form where it was not asked yet."""
-        pane = next((p for p in self.home.panes if isinstance(p, AnalysisPane) and p.QUESTION == question), None)
+    def _open(self, pane: Pane | None) -> None:
         if pane is not None:
             self.home.open_tab(self.home.panes.index(pane) + 1)
-        else:
-            pane = self._open(OtherPane)
-            pane.about(question)
-        self.home.focus_pane()
+            self.home.focus_pane()
+
+    def _pane(self, kind: type[P]) -> P:
+        return next(pane for pane in self.home.panes if isinstance(pane, kind))
+
+    def ask(self, question: str) -> None:
+        """Open the tab of a question, or the one for all others, with its form."""
+        panes = [p for p in self.home.panes if isinstance(p, AnalysisPane)]
+        pane = next((p for p in panes if question == p.QUESTION), self._pane(OtherPane))
+        self._open(pane)
+        pane.ask(question)
 
     def do_analyse(self) -> None:
         """Choose a question."""
         pane = self.home.pane
         current = pane.question if isinstance(pane, AnalysisPane) else ""
 
-        def chosen(name: str) -> None:
-            self.ask(name)
-
-        self.push_screen(Chooser(current, chosen))
+        self.push_screen(Chooser(current, self.ask))
 
     def do_train(self) -> None:
         """A form of a training, like the run under the cursor."""
@@ -103,13 +100,13 @@ class Asking(App[None], inherit_bindings=False):
 
     def do_compare(self) -> None:
         """The tab that compares."""
-        self._open(ComparePane)
+        self._open(self._pane(ComparePane))
 
     def do_differences(self) -> None:
         """The same, only what differs."""
-        pane = self._open(ComparePane)
-        if pane is not None:
-            pane.only(True)
+        pane = self._pane(ComparePane)
+        self._open(pane)
+        pane.only(True)
 
     def do_cancel(self) -> None:
         """End the newest job; asks."""
@@ -128,12 +125,15 @@ class Chooser(Page):
     Chooser {
         background: $background;
         #title { width: 1fr; background: $surface; padding: 0 1; text-style: bold; }
-        OptionList, OptionList:focus { height: 1fr; border: none; padding: 1 1; background: $background; }
+        OptionList, OptionList:focus {
+            height: 1fr; border: none; padding: 1 1; background: $background;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         #keys { width: 1fr; background: $surface; color: $text-muted; padding: 0 1; }
     }
     """
 
-    def __init__(self, current: str, chosen: Any) -> None:
+    def __init__(self, current: str, chosen: Callable[[str], None]) -> None:
         super().__init__()
         self.current, self._chosen = current, chosen
 

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from fierce_tools.report import Cell, Table
 from fierce_tools.tui import questions, tables
 from fierce_tools.tui.blocks import Words
-from fierce_tools.tui.jobs import Job, JobNews, bar
+from fierce_tools.tui.jobs import Job, JobNews
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 
 if TYPE_CHECKING:
@@ -174,19 +174,15 @@ class ComparePane(Pane):
 
     def _about(self) -> None:
         job = self.job
+        other = f"d {'whole recipes' if self.differences else 'only differences'}"
         if len(self.chosen) < 2:
             text = "mark two runs or more (space) to compare them"
         elif job is None:
-            text = f"d {'whole recipes' if self.differences else 'only differences'} · ↵ tests and intervals: $ fierce {' '.join(self.command())}"
+            text = f"{other} · ↵ tests and intervals: $ {questions.shown(self.command())}"
         elif job.alive:
-            share = f" {bar(job.share, 10)}" if job.share is not None else ""
-            text = f"● comparing{share} · {job.seconds:.0f} s"
+            text = f"● comparing · {job.seconds:.0f} s · {job.command}"
         else:
-            text = (
-                f"✗ {job.problem}"
-                if job.problem
-                else f"d {'whole recipes' if self.differences else 'only differences'}"
-            )
+            text = f"✗ {job.problem}" if job.problem else other
         self.query_one(".about", Static).update(text)
 
     async def on_job_news(self, message: JobNews) -> None:

@@ -20,16 +20,16 @@ NONE = "none"
 
 
 class Choice(Select[str], inherit_bindings=False):
-    """A list to choose from; arrows go on to the next line, enter opens it."""
+    """A list to choose from; arrows go on to the next line, space opens it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "show_overlay", "choose", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "show_overlay", "choose", show=False)]
 
 
 class Toggle(Switch, inherit_bindings=False):
     """Yes or no, as a word."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space,left,right", "toggle_switch", "change", show=False),
+        Binding("space,left,right", "toggle_switch", "change", show=False),
     ]
     DEFAULT_CSS = """
     Toggle, Toggle:focus { border: none; padding: 0 1; height: 1; width: 8; background: $surface; color: $foreground; }

@@ -37,7 +37,8 @@ class Form(Page):
     DEFAULT_CSS = """
     Form {
         background: $background;
-        #title { height: auto; max-height: 2; background: $surface; padding: 0 1; text-style: bold; width: 1fr; }
+        #title { height: 1; background: $surface; padding: 0 1; text-style: bold; width: 1fr; }
+        #summary { height: auto; max-height: 2; padding: 0 1; color: $text-muted; width: 1fr; }
         #fields { height: 1fr; padding: 1 1 0 1; scrollbar-size-vertical: 1; }
         .heading { color: $primary; text-style: bold; margin-top: 1; }
         .heading:first-child { margin-top: 0; }
@@ -49,9 +50,9 @@ class Form(Page):
     }
     """
 
-    def __init__(self, title: str, run: Run) -> None:
+    def __init__(self, title: str, summary: str, run: Run) -> None:
         super().__init__()
-        self.heading = title
+        self.heading, self.summary = title, summary
         self._run = run
 
     # What a form is made of.
@@ -71,6 +72,7 @@ class Form(Page):
     def compose(self) -> ComposeResult:
         """Title, fields, what the field means, the command, the keys."""
         yield Label(self.heading, id="title", markup=False)
+        yield Label(self.summary, id="summary", markup=False)
         with VerticalScroll(id="fields", can_focus=False):
             yield from self.widgets()
         with Vertical(id="below"):
@@ -125,7 +127,8 @@ class Form(Page):
         self.action_send()
 
     def do_open(self) -> None:
-        """Nothing else opens here."""
+        """Run it."""
+        self.action_send()
 
     def problem(self) -> str:
         """What is wrong, of the field with the focus first."""
@@ -196,7 +199,7 @@ class AskForm(Form):
         given: Mapping[str, Any] | None = None,
     ) -> None:
         what = ", ".join(p.rstrip("/").rpartition("/")[2] for p in paths[:3]) + (", …" if len(paths) > 3 else "")
-        super().__init__(f"{question.name} of {what}{f' at {epoch}' if epoch else ''}: {question.summary}", run)
+        super().__init__(f"{question.name} of {what}{f' at epoch {epoch}' if epoch else ''}", question.summary, run)
         self.question, self.paths, self.epoch = question, paths, epoch
         self.given = dict(given or {})
 

@@ -100,7 +100,7 @@ class Job:
         self.note = "  ".join(parts) or str(event.get("note", self.note))
 
 
-class JobNews(Message):
+class JobNews(Message, bubble=False):
     """Something of a job changed: its state, its progress or its log."""
 
     def __init__(self, job: Job) -> None:

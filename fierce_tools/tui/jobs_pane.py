@@ -29,7 +29,7 @@ STYLES = {
 EMPTY = "no job yet: a asks the chosen runs, T trains; both show their command first"
 
 
-class JobsPane(Pane):
+class JobsPane(Pane, can_focus=True):
     """Jobs, the newest on top, over the log of the current one."""
 
     TITLE = "Jobs"
@@ -57,7 +57,9 @@ class JobsPane(Pane):
 
     def compose(self) -> ComposeResult:
         """The list, what the current job is, its log."""
-        yield OptionList(id="job-list", markup=False)
+        options = OptionList(id="job-list", markup=False)
+        options.can_focus = False  # keys go to the tab
+        yield options
         yield Static(EMPTY, id="job-about", markup=False)
         with VerticalScroll(id="job-log", can_focus=False):
             yield Static(id="job-text", markup=False)

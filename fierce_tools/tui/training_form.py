@@ -26,7 +26,8 @@ class TrainForm(Form):
     """`fierce train`: data, model and loss, their options, and how it is trained. `like` is a recipe to start from."""
 
     def __init__(self, root: Path, run: Run, like: Mapping[str, Mapping[str, Any]] | None = None, of: str = "") -> None:
-        super().__init__(f"train like {of}" if of else "train a classifier", run)
+        summary = "the options of its recipe, to be changed" if of else "a new run"
+        super().__init__(f"train like {of}" if of else "train a classifier", summary, run)
         self.root = root
         self.chosen: dict[str, str] = {}
         self.argument: dict[str, str] = {}
