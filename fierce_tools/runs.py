@@ -179,11 +179,15 @@ def listing(root: Path) -> list[Run]:
     """Every run folder of `root`, oldest first; empty where there is none."""
     try:
         with os.scandir(root) as entries:
-            paths = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+            found = [Run(Path(entry.path)) for entry in entries if not entry.name.startswith(".") and is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [p for p in paths if (p / "recipe.toml").exists() or (p / "run.json").exists()]
-    return [Run(p) for p in sorted(found, key=lambda p: (_modified(p / "recipe.toml"), p.name))]
+    return sorted(found, key=lambda run: (_modified(run.recipe_path), run.name))
+
+
+def is_run(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a run's: it holds a recipe or a run.json."""
+    return entry.is_dir() and any(os.path.exists(f"{entry.path}/{name}") for name in ("recipe.toml", "run.json"))
 
 
 def state(run: Run, info: Mapping[str, Any] | None = None) -> str:

@@ -41,6 +41,7 @@ class Dashboard(Asking, inherit_bindings=False):
         self.store, self.memory = Store(root), Memory(root)
         self.home = Home(self.store, self.memory)
         self._told: str | None = None
+        self._unsaved = False
         for command in self.commands.values():
             if command.keys:
                 self.bind(",".join(command.keys), f"command('{command.id}')", description=command.label, show=False)
@@ -73,16 +74,36 @@ class Dashboard(Asking, inherit_bindings=False):
 
     # What is remembered of this root.
 
-    def change(self, change: Callable[[], Any]) -> None:
-        """Make a change to what is remembered; a disk that is full is told of."""
-        self.memory.change(change)
-        if self.memory.trouble and self.memory.trouble != self._told:
-            self.notify(self.memory.trouble, severity="warning", markup=False)
-        self._told = self.memory.trouble
+    def change(self, change: Callable[[], None], *, soon: bool = True) -> None:
+        """Change what is remembered: written at once, or with the next look at the files. A full disk is told of."""
+        if soon:
+            self.memory.change(change)
+            self._tell_trouble()
+        else:
+            change()
+            self._unsaved = True
 
     def remember(self, **values: Any) -> None:
         """How the runs are looked at."""
-        self.change(lambda: self.memory.view.update(values))
+        self.change(lambda: self.memory.view.update(values), soon=False)
+
+    def flush(self) -> None:
+        """Write what was changed since."""
+        if self._unsaved:
+            self._unsaved = False
+            self.memory.change(lambda: None)
+            self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        trouble, self._told = self.memory.trouble, self._told if self.memory.trouble else None
+        if trouble and trouble != self._told:
+            self._told = trouble
+            self.notify(trouble, severity="warning", markup=False)
+
+    def on_unmount(self) -> None:
+        """Write what is left."""
+        if self._unsaved:
+            self.memory.change(lambda: None)
 
     # Commands.
 

@@ -17,8 +17,14 @@ class Head(Static):
 
     DEFAULT_CSS = "Head { height: 1; background: $surface; color: $foreground; padding: 0 1; }"
 
+    _told: object = None
+
     def tell(self, left: Sequence[str], right: Sequence[str], problem: str = "") -> None:
         """Parts of the line; those to the right leave first where it is narrow."""
+        told = (tuple(left), tuple(right), problem, self.size.width)
+        if told == self._told:
+            return
+        self._told = told
         width = max(self.size.width - 2, 1)
         start, end = " · ".join(filter(None, left)), " · ".join(filter(None, right))
         while right and len(start) + len(end) + 2 > width:
@@ -46,9 +52,14 @@ class TabLine(Static):
     titles: Sequence[str] = ()
     active = 0
     lit = False
+    _told: object = None
 
     def tell(self, titles: Sequence[str], active: int, lit: bool) -> None:
         """Which tabs there are, which is open, whether the focus is there."""
+        told = (tuple(titles), active, lit, self.size.width)
+        if told == self._told:
+            return
+        self._told = told
         self.titles, self.active, self.lit = titles, active, lit
         parts: list[Content | tuple[str, str] | str] = []
         for number, text in enumerate(self._texts()):
@@ -94,10 +105,15 @@ class Foot(Static):
     """
     _commands: tuple[Command, ...] = ()
     _job = ""
+    _told: object = None
 
     def tell(self, commands: Iterable[Command], job: str) -> None:
         """The commands by their need, and the line of the jobs."""
-        self._commands, self._job = tuple(commands), job
+        told = (tuple(commands), job, self.size.width)
+        if told == self._told:
+            return
+        self._told = told
+        self._commands, self._job = told[:2]
         room = self.size.width - 2 - (len(job) + 2 if job else 0)
         parts: list[tuple[str, str] | str] = []
         used = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,24 +21,28 @@ STATES = {
 NAME_WIDTH = (10, 44)
 
 
-def cell(key: str, row: Mapping[str, Any], spread: Mapping[str, float]) -> str:
-    """The text of a column in a row; an absent value is a dash where a number would stand."""
+def cell(key: str, row: Mapping[str, Any], spread: Mapping[str, float] | None = None, *, folded: bool = False) -> str:
+    """The text of a column in a row; an absent value is a dash where a number would stand.
+
+    `folded` keeps room for a deviation that this row has not, so that means stand below one another.
+    """
     value = row.get(key)
     if key == "state":
         return STATES.get(str(value), str(value))
     if key == "epoch":
         return f"{row['epoch']}/{row['epochs']}" if row.get("epochs") is not None else str(row["epoch"])
     if key == "age":
-        return age(float(value or 0.0))
+        return age(time.time() - row["modified"])
     if key == "teachers":
         return ", ".join(teacher(t) for t in value or [])
     if key == "tags":
         return " ".join(map(str, value or []))
     if key in DECIMALS:
-        if not isinstance(value, int | float):
-            return "–"
-        shown = f"{value:.{DECIMALS[key]}f}"
-        return f"{shown}±{spread[key]:.{DECIMALS[key]}f}".replace("±0.", "±.") if key in spread else shown
+        decimals = DECIMALS[key]
+        shown = f"{value:.{decimals}f}" if isinstance(value, int | float) else "–"
+        if spread is not None and key in spread:
+            return f"{shown}±{spread[key]:.{decimals}f}".replace("±0.", "±.")
+        return shown + " " * (decimals + 2) * folded
     return "" if value is None else str(value).replace("\n", " ")
 
 

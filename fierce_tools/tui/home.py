@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 LEAST = (40, 10)
 SIDE_BY_SIDE = 100
 PUMP = 0.03
+# Seconds of reading at a time: while runs are being found, and afterwards.
+LOADING, READING = 0.03, 0.012
 REARRANGE = 0.3
 
 
@@ -68,8 +71,9 @@ class Home(Screen[None], inherit_bindings=False):
         self.paused = False
         self.lines: list[listing.Line] = []
         self._dirty = True
-        self._arranged = 0.0
-        self._looked = 0.0
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._arranged = self._took = 0.0
+        self._count = 0
         self._shown: Any = None
         self._failed = ""
 
@@ -95,9 +99,9 @@ class Home(Screen[None], inherit_bindings=False):
         """Begin to look at the files."""
         self._zoom(self.zoom)
         self.set_focus(self.table)
-        self.look()
+        self._pumping = self.set_interval(PUMP, self.pump)
         self.set_interval(self.dashboard.settings.poll_seconds, self.look)
-        self.set_interval(PUMP, self.pump)
+        self.look()
 
     def on_resize(self, event: events.Resize) -> None:
         """Side by side, one above the other, or a note."""
@@ -109,15 +113,20 @@ class Home(Screen[None], inherit_bindings=False):
 
     def look(self) -> None:
         """Once a second: which runs are there, and what changed. A fault becomes a toast, not the end."""
+        self.dashboard.flush()
         if self.paused:
             return
         try:
             _, gone = self.store.scan()
             self.store.begin_round()
-            if self.memory.load() or gone:
+            if self.memory.load():
+                self._rows.clear()
                 self._dirty = True
-            self._looked = time.time()
+            for name in gone:
+                self._rows.pop(name, None)
+                self._dirty = True
             self._failed = ""
+            self._pumping.resume()
         except Exception as error:
             self._fail(error)
         self.tell()
@@ -127,11 +136,17 @@ class Home(Screen[None], inherit_bindings=False):
         if self.paused:
             return
         try:
-            if self.store.busy and self.store.work():
-                self._dirty = True
-            now = time.monotonic()
-            if self._dirty and (not self.store.loading or now - self._arranged > REARRANGE):
+            if self.store.busy:
+                changed = self.store.work(LOADING if self.store.loading else READING)
+                for name in changed:
+                    self._rows.pop(name, None)
+                self._dirty = self._dirty or bool(changed)
+            # While thousands are read, sorting them at every slice would take longer than the reading.
+            patience = max(REARRANGE, 8 * self._took) if self.store.loading else 0.0
+            if self._dirty and time.monotonic() - self._arranged >= patience:
                 self.rearrange()
+            if not self.store.busy and not self._dirty:
+                self._pumping.pause()  # until the next look: a dashboard at rest costs nothing
         except Exception as error:
             self._dirty = False
             self._fail(error)
@@ -149,16 +164,19 @@ class Home(Screen[None], inherit_bindings=False):
         return [self.row(name) for name, entry in self.store.entries.items() if entry.row]
 
     def row(self, name: str) -> dict[str, Any]:
-        """A run's summary with what was said of it here."""
-        entry = self.store.entries[name]
-        teachers = entry.info.get("teachers")
-        return {
-            **entry.row,
-            "age": max(time.time() - entry.modified, 0.0),
-            "tags": list(dict.fromkeys([*entry.row["tags"], *self.memory.tags.get(name, [])])),
-            "note": self.memory.notes.get(name),
-            "teachers": teachers if isinstance(teachers, list) else [],
-        }
+        """A run's summary with what was said of it here; made anew when its files or that changed."""
+        row = self._rows.get(name)
+        if row is None:
+            entry = self.store.entries[name]
+            teachers = entry.info.get("teachers")
+            row = self._rows[name] = {
+                **entry.row,
+                "modified": entry.modified,
+                "tags": list(dict.fromkeys([*entry.row["tags"], *self.memory.tags.get(name, [])])),
+                "note": self.memory.notes.get(name),
+                "teachers": teachers if isinstance(teachers, list) else [],
+            }
+        return row
 
     def group(self, name: str) -> str:
         """The same for runs that differ only in their seed."""
@@ -167,6 +185,7 @@ class Home(Screen[None], inherit_bindings=False):
     def rearrange(self) -> None:
         """Filter, sort and fold; then show it all."""
         self._dirty = False
+        begun = time.monotonic()
         self.lines = listing.arrange(
             self.rows(), wanted=listing.parse(self.wanted), sort=self.sort, reverse=self.reverse,
             pins=frozenset(self.memory.pins), group=self.group if self.fold else None,
@@ -175,7 +194,9 @@ class Home(Screen[None], inherit_bindings=False):
             self.lines, sort=self.sort, reverse=self.reverse, marks=self._signs(), pins=frozenset(self.memory.pins),
             note=self._empty(),
         )  # fmt: skip
+        self._count = sum(len(line.members) for line in self.lines)
         self._arranged = time.monotonic()
+        self._took = self._arranged - begun
         self.choose()
         self.tell()
 
@@ -254,7 +275,7 @@ class Home(Screen[None], inherit_bindings=False):
         """The lines of the frame."""
         if not self.is_mounted or self.has_class("small"):
             return
-        count, shown = len(self.store.entries), sum(len(line.members) for line in self.lines)
+        count, shown = len(self.store.entries), self._count
         marked = len(self.marked())
         loading = self.store.loading
         many = f"{shown} of {count}" if self.wanted else f"{count} run{'s' * (count != 1)}"
@@ -262,7 +283,8 @@ class Home(Screen[None], inherit_bindings=False):
             "fierce", _short(str(self.store.root)), f"reading {count - loading} of {count}" if loading else many,
             f"{marked} marked" if marked else "", self.wanted,
         ]  # fmt: skip
-        ago = "paused" if self.paused else f"{cells.age(time.time() - self._looked)} ago" if self._looked else ""
+        newest = self.store.newest
+        ago = "paused" if self.paused else f"{cells.age(max(time.time() - newest, 0.0))} ago" if newest else ""
         status = getattr(self.pane, "status", None)
         self.query_one(Head).tell(left, [*(status() if status is not None else []), ago])
         titles = [pane.TITLE for pane in self.panes]
@@ -283,7 +305,7 @@ class Home(Screen[None], inherit_bindings=False):
         if self.table not in self._path():
             return self.pane.sheet()
         keys = self.table.columns
-        rows = tuple(tuple(_plain(line.row.get(key)) for key in keys) for line in self.lines)
+        rows = tuple(tuple(_plain(line.row, key) for key in keys) for line in self.lines)
         return Sheet("runs", tuple(keys), rows)
 
     # Answers to keys.
@@ -430,7 +452,7 @@ class Home(Screen[None], inherit_bindings=False):
             else:  # seeds that were folded share a colour
                 marks.update(dict.fromkeys(line.members, self.memory.colour_for(line.key)))
 
-        self._change(change)
+        self._mark(change)
         if self.table in self._path():
             self.table.do_down()
 
@@ -449,13 +471,20 @@ class Home(Screen[None], inherit_bindings=False):
                 f"more than {MARK_MOST} runs are too many to be drawn together; filter first", severity="warning"
             )
             return
-        self._change(change)
+        self._mark(change)
+
+    def _mark(self, change: Callable[[], None]) -> None:
+        self.dashboard.change(change, soon=False)
+        self.table.remark(self._signs())
+        self.choose()
+        self.tell()
 
     def do_pin(self) -> None:
         """Keep the run on top, or no longer."""
         line = self.table.current
         if line is not None:
-            self._change(lambda: self.memory.pins.__ixor__({*line.members}) and None)
+            names = {*line.members}
+            self._change(lambda: self.memory.pins.symmetric_difference_update(names))
 
     def do_tag(self) -> None:
         """Type the tags of the run under the cursor."""
@@ -494,8 +523,9 @@ class Home(Screen[None], inherit_bindings=False):
         self.look()
         self.tell()
 
-    def _change(self, change: Any) -> None:
+    def _change(self, change: Callable[[], None]) -> None:
         self.dashboard.change(change)
+        self._rows.clear()
         self.rearrange()
 
 
@@ -511,5 +541,7 @@ def _short(path: str) -> str:
     return path if len(path) <= 28 else "…" + path[-27:]
 
 
-def _plain(value: Any) -> Any:
+def _plain(row: Mapping[str, Any], key: str) -> Any:
+    """The value of a column for a file; ages in seconds."""
+    value = time.time() - row["modified"] if key == "age" else row.get(key)
     return value if value is None or isinstance(value, str | int | float) else " ".join(map(str, value))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +68,8 @@ def arrange(
 ) -> list[Line]:
     """The lines to show. Pinned runs come first, those without a value last; `group` folds runs of the same group."""
     everything = not any(wanted)
+    if any(term.key == "age" for terms in wanted for term in terms):
+        rows = [{**row, "age": time.time() - row["modified"]} for row in rows]
     kept = [row for row in rows if everything or query.matches(wanted, runs.searchable(row))]
     lines = _folded(kept, group) if group is not None else [Line(row["name"], row, (row["name"],)) for row in kept]
     lines.sort(key=lambda line: line.name)
@@ -81,7 +85,7 @@ def _key(line: Line, sort: str) -> Any:
     value = line.row.get(sort)
     if sort == "age":
         # Runs that train now keep their places instead of overtaking one another at every write.
-        return 0.0 if line.row["state"] == "running" else value
+        return -math.inf if line.row["state"] == "running" else -line.row["modified"]
     if sort in ("tags", "teachers"):
         return ", ".join(map(str, value)) if value else None
     if sort in ("name", "state", "loss", "model", "dataset", "note"):
@@ -111,7 +115,7 @@ def _fold(members: list[Mapping[str, Any]]) -> Line:
         "name": f"{_stem(names)} ×{len(members)}",
         "seed": None,
         "epoch": min(row["epoch"] for row in members),
-        "age": min(row["age"] for row in members),
+        "modified": max(row["modified"] for row in members),
         "state": next((s for s in ("running", "failed", "stale", "stopped") if s in states), states[0]),
         "tags": list(dict.fromkeys(tag for row in members for tag in row["tags"])),
     }

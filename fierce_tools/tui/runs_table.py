@@ -59,6 +59,7 @@ class RunsTable(ScrollView, can_focus=True):
         self.marks: Mapping[str, tuple[str, str]] = {}
         self.pins: frozenset[str] = frozenset()
         self.note = ""
+        self._folded = False
         self._widths: dict[str, int] = {"name": 10}
 
     @property
@@ -99,11 +100,17 @@ class RunsTable(ScrollView, can_focus=True):
             self.post_message(self.Moved())
         self.refresh()
 
+    def remark(self, marks: Mapping[str, tuple[str, str]]) -> None:
+        """Other marks on the same lines."""
+        self.marks = marks
+        self.refresh()
+
     def _measure(self) -> None:
         wanted = {}
+        self._folded = any(line.spread for line in self.lines)
         for key in COLUMNS:
-            texts = {cells.cell(key, line.row, line.spread) for line in self._sample()}
-            filled = any(text not in ("", "–") for text in texts)
+            texts = {cells.cell(key, line.row, line.spread, folded=self._folded) for line in self._sample()}
+            filled = any(text.strip() not in ("", "–") for text in texts)
             head = len(cells.HEADS.get(key, key)) + (key == self.sort)
             wanted[key] = max(head, *map(len, texts)) if filled else 0
         wanted["name"] = max(wanted.get("name", 0), 10)
@@ -169,7 +176,7 @@ class RunsTable(ScrollView, can_focus=True):
             segments.append(Segment("▴" if pinned else " ", base + self._rich("runs--pin")))
         segments.append(Segment(" ", base))
         for number, (key, size) in enumerate(self._widths.items()):
-            text = cells.cell(key, line.row, line.spread)
+            text = cells.cell(key, line.row, line.spread, folded=self._folded)
             style = base
             if key == "state":
                 name = STATE_STYLES.get(str(line.row["state"]))

@@ -15,9 +15,9 @@ from fierce_tools import recipe, runs
 from fierce_tools.runs import Run
 from fierce_tools.tui.tail import Tail
 
-SLICE = 0.012
+SLICE = 0.015
 # Runs looked at in each round beside those that train or are watched.
-QUIET_ROUND = 500
+QUIET_ROUND = 200
 
 
 class History:
@@ -68,6 +68,7 @@ class Entry:
         self.info: dict[str, Any] = {}
         self.row: dict[str, Any] = {}
         self.modified = 0.0
+        self._group: str | None = None
         self._signs: dict[str, tuple[int, int, int]] = {}
 
     @property
@@ -80,6 +81,7 @@ class Entry:
         changed = not self.row
         if self._changed(self.run.recipe_path):
             self.document, self.problem = runs.written(self.run)
+            self._group = None
             changed = True
         if self._changed(self.run.info_path):
             self.info = self.run.info()
@@ -115,7 +117,11 @@ class Entry:
             self.best = self.last = None
         for row in rows:
             value = row.get("val_accuracy")
-            if isinstance(value, int | float) and (self.best is None or value > self.best["val_accuracy"]):
+            if (
+                isinstance(value, int | float)
+                and (self.best is None or value > self.best["val_accuracy"])
+                and value < np.inf
+            ):
                 self.best = row
         self.last = rows[-1] if rows else self.last
         if self.history is not None:
@@ -138,6 +144,11 @@ class Entry:
 
     def group(self) -> str:
         """The same for runs that differ only in their seed; what cannot be read is a group of its own."""
+        if self._group is None:
+            self._group = self._identity()
+        return self._group
+
+    def _identity(self) -> str:
         if self.problem is not None or not self.document:
             return f"path {self.run.path}"
         train = self.document.get("train")
@@ -161,28 +172,34 @@ class Store:
         self._queue: deque[str] = deque()
         self._round: deque[str] = deque()
         self._watched: set[str] = set()
+        self._unread: set[str] = set()
+        self.newest = 0.0
 
     @property
     def loading(self) -> int:
         """How many runs were found and not read yet."""
-        return sum(not self.entries[name].row for name in self._queue if name in self.entries)
+        return len(self._unread)
 
     def scan(self) -> tuple[set[str], set[str]]:
         """Look which runs there are: those new and those gone. Never raises; `problem` says what is wrong."""
         try:
-            found = {run.name: run for run in runs.listing(self.root)}
+            with os.scandir(self.root) as listed:
+                found = {e.name: e for e in listed if not e.name.startswith(".")}
             self.problem = None
+        except FileNotFoundError:
+            found, self.problem = {}, None
         except OSError as error:
-            self.problem = f"{self.root}: {error.strerror or error}"
-            found = {}
+            found, self.problem = {}, f"{self.root}: {error.strerror or error}"
         gone = {name for name in self.entries if name not in found}
         for name in gone:
             del self.entries[name]
-        new = [name for name in found if name not in self.entries]
-        for name in reversed(new):  # listed oldest first; the newest are wanted first
-            self.entries[name] = Entry(found[name])
-            self._queue.append(name)
-        return set(new), gone
+        self._unread -= gone
+        new = [Run(self.root / name) for name in found if name not in self.entries and runs.is_run(found[name])]
+        for run in sorted(new, key=_written_at, reverse=True):  # the newest are wanted first
+            self.entries[run.name] = Entry(run)
+            self._queue.append(run.name)
+            self._unread.add(run.name)
+        return {run.name for run in new}, gone
 
     def begin_round(self) -> None:
         """Plan what is looked at next: what trains, what is watched, and some of the rest by turns."""
@@ -205,6 +222,8 @@ class Store:
             entry = self.entries.get(name)
             if entry is not None:
                 differs, more = entry.read()
+                self._unread.discard(name)
+                self.newest = max(self.newest, entry.modified)
                 if differs:
                     changed.add(name)
                 if more:
@@ -235,3 +254,10 @@ class Store:
             entry.reread()
             if name not in self._queue:
                 self._queue.append(name)
+
+
+def _written_at(run: Run) -> tuple[float, str]:
+    try:
+        return os.stat(run.recipe_path).st_mtime, run.name
+    except OSError:
+        return 0.0, run.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class Tail:
         lines = whole.split(b"\n")[:-1]
         if self._skipping:
             lines, self._skipping = lines[1:], False
-        return [row for line in lines if (row := parse(line)) is not None], anew, more
+        return parse(lines), anew, more
 
     def _same(self, file: Any, status: os.stat_result) -> bool:
         if status.st_ino != self.inode or status.st_size < self.offset:
@@ -70,14 +69,23 @@ class Tail:
         self._before = (self._before + read[-FINGERPRINT:])[-FINGERPRINT:]
 
 
-def parse(line: bytes) -> dict[str, Any] | None:
-    """The object of a line, what is not finite as None; None for anything else."""
-    if len(line) >= LINE_LIMIT:
-        return None
+def parse(lines: list[bytes]) -> list[dict[str, Any]]:
+    """The objects of whole lines, NaN and the infinities as None; a line that is no object is left out."""
+    try:  # all at once, which is twice as fast; one bad line and each is looked at by itself
+        rows = _DECODER.decode((b"[" + b",".join(lines) + b"]").decode())
+        if len(rows) == len(lines) and all(type(row) is dict for row in rows):
+            return rows
+    except (ValueError, RecursionError):
+        pass
+    return [row for line in lines if (row := _object(line)) is not None]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        row = _DECODER.decode(line.decode()) if len(line) < LINE_LIMIT else None
     except (ValueError, RecursionError):
         return None
-    if not isinstance(row, dict):
-        return None
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+    return row if isinstance(row, dict) else None
+
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
