@@ -42,7 +42,7 @@ class AnalysisPane(Pane):
     """One analysis of the chosen runs."""
 
     QUESTION: ClassVar[str] = ""
-    IMAGES_FIRST: ClassVar[bool] = False
+    FIRST: ClassVar[str] = ""
     DEFAULT_CSS = """
     AnalysisPane {
         layout: vertical; height: 1fr; width: 1fr;
@@ -76,7 +76,7 @@ class AnalysisPane(Pane):
     def compose(self) -> ComposeResult:
         """What is shown, the report, or what may be asked."""
         yield Static(classes="about", markup=False)
-        yield ReportView(images_first=self.IMAGES_FIRST)
+        yield ReportView(first=self.FIRST)
         with VerticalScroll(classes="offer", can_focus=True):
             yield Static(markup=False)
 
@@ -204,7 +204,7 @@ class AnalysisPane(Pane):
                 facts.append(f"{option.name.replace('_', ' ')} {questions.written(option, plain)}")
         snapshots = questions.snapshots([run for _, run in self.runs()])
         if len(snapshots) > 1:
-            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'}, [ ] for others")
+            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'} [ ]")
         return [fact for fact in facts if fact]
 
     def _offer(self) -> Content:
@@ -345,12 +345,12 @@ class AnalysisPane(Pane):
         return None
 
 
-def tab(question: str, title: str, *, images_first: bool = False) -> type[AnalysisPane]:
-    """A tab of one question."""
+def tab(question: str, title: str, *, first: str = "") -> type[AnalysisPane]:
+    """A tab of one question; the block of the title `first` stands on top."""
     return type(
         f"{title.replace('·', '').replace(' ', '')}Pane",
         (AnalysisPane,),
-        {"TITLE": title, "QUESTION": question, "IMAGES_FIRST": images_first, "__doc__": f"The tab of {question}."},
+        {"TITLE": title, "QUESTION": question, "FIRST": first, "__doc__": f"The tab of {question}."},
     )
 
 

@@ -60,12 +60,12 @@ class ReportView(VerticalScroll, can_focus=True):
     ReportView .note { color: $text-muted; }
     """
 
-    def __init__(self, *, images_first: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, first: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.report: Report | None = None
         self.hidden: set[str] = set()
         self.at_label = ""
-        self.images_first = images_first
+        self.first = first
 
     async def show(
         self,
@@ -94,9 +94,14 @@ class ReportView(VerticalScroll, can_focus=True):
     def _widgets(
         self, report: Report, hues: Mapping[str, str], images: Callable[[Images], Sequence[np.ndarray] | None]
     ) -> list[Widget]:
-        blocks: list[Block] = list(report.blocks)
-        if self.images_first:
-            blocks.sort(key=lambda b: not isinstance(b, Images))
+        # What is looked at comes before what is read; above all that what the tab is named after.
+        blocks = sorted(
+            report.blocks,
+            key=lambda b: (
+                not (self.first and b.title.endswith(self.first)),
+                not isinstance(b, Lines | Points | Images),
+            ),
+        )
         found: list[Widget] = []
         charts: list[Figure] = []
         for block in [*blocks, None]:

@@ -39,7 +39,7 @@ class JobsPane(Pane, can_focus=True):
         #job-list, #job-list:focus { height: auto; max-height: 40%; border: none; padding: 0; background: $background; }
         #job-about { height: auto; max-height: 4; padding: 0 1; border-top: solid $panel; }
         #job-log { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-        #job-text { height: auto; }
+        #job-text { height: auto; text-wrap: nowrap; }
         &.empty #job-list, &.empty #job-log { display: none; }
         &.empty #job-about { border: none; padding: 1 2; color: $text-muted; }
     }
