@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -22,6 +21,7 @@ from fierce_tools.tui.images import Gallery
 from fierce_tools.tui.jobs import Job, JobNews, bar
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.questions import Question, Told
+from fierce_tools.tui.scroll import Scroll
 
 if TYPE_CHECKING:
     from fierce_tools.tui.app import Dashboard
@@ -77,7 +77,7 @@ class AnalysisPane(Pane):
         """What is shown, the report, or what may be asked."""
         yield Static(classes="about", markup=False)
         yield ReportView(first=self.FIRST)
-        with VerticalScroll(classes="offer", can_focus=True):
+        with Scroll(classes="offer", can_focus=True):
             yield Static(markup=False)
 
     # What is shown.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Group
 from rich.text import Text
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.events import Resize
 from textual.geometry import Size
 from textual.widget import Widget
@@ -18,6 +18,7 @@ from fierce_tools.report import Bars, Block, Heat, Images, Lines, Points, Report
 from fierce_tools.tui import palette, tables
 from fierce_tools.tui.figure import LOW, Figure
 from fierce_tools.tui.images import Gallery
+from fierce_tools.tui.scroll import Scroll
 
 # Columns from which on two charts stand side by side.
 PAIRED = 88
@@ -50,14 +51,13 @@ class Words(Widget):
         )
 
 
-class ReportView(VerticalScroll, can_focus=True):
+class ReportView(Scroll, can_focus=True):
     """A report from top to bottom. Arrows scroll, or walk over images and legends; space hides a series."""
 
     DEFAULT_CSS = """
-    ReportView { padding: 0 1; scrollbar-size-vertical: 1; }
+    ReportView { padding: 0 1; }
     ReportView .charts { height: auto; layout: vertical; }
     ReportView.paired .charts { layout: horizontal; }
-    ReportView .note { color: $text-muted; }
     """
 
     def __init__(self, *, first: str = "", **kwargs: Any) -> None:
@@ -216,22 +216,6 @@ class ReportView(VerticalScroll, can_focus=True):
     def do_down(self) -> None:
         """One line down, or one image."""
         self._scroll("down", 1)
-
-    def do_page_up(self) -> None:
-        """A screenful up."""
-        self.scroll_page_up(animate=False)
-
-    def do_page_down(self) -> None:
-        """A screenful down."""
-        self.scroll_page_down(animate=False)
-
-    def do_top(self) -> None:
-        """To the first line."""
-        self.scroll_home(animate=False)
-
-    def do_bottom(self) -> None:
-        """To the last line."""
-        self.scroll_end(animate=False)
 
     def _label(self, by: int) -> None:
         labels = self.labels()
