@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, SystemCommand, get_system_commands_provider
+from textual.app import SystemCommand, get_system_commands_provider
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from fierce_tools import files
 from fierce_tools.errors import FierceError
 from fierce_tools.tui import export, palette
+from fierce_tools.tui.asking import Asking
 from fierce_tools.tui.help import Help, Palette
 from fierce_tools.tui.home import Home
 from fierce_tools.tui.keys import Command, remapped
 from fierce_tools.tui.memory import Memory
-from fierce_tools.tui.panes import Board, NoJobs, Page, Sheet
+from fierce_tools.tui.panes import Board, Page, Sheet
 from fierce_tools.tui.prompt import Ask, Confirm
 from fierce_tools.tui.settings import Settings
 from fierce_tools.tui.store import Store
 
 
-class Dashboard(App[None], inherit_bindings=False):
+class Dashboard(Asking, inherit_bindings=False):
     """Browse, watch, compare and ask the runs under `root`."""
 
     TITLE = "fierce"
@@ -36,7 +37,7 @@ class Dashboard(App[None], inherit_bindings=False):
         self.root = root
         self.settings = settings or Settings()
         self.commands: dict[str, Command] = {c.id: c for c in remapped(self.settings.keys)}
-        self.board: Board = NoJobs()
+        self.board: Board = self.jobs
         self.store, self.memory = Store(root), Memory(root)
         self.home = Home(self.store, self.memory)
         self._told: str | None = None

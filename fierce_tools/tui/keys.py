@@ -78,6 +78,7 @@ COMMANDS: tuple[Command, ...] = (
         ("compare", "c", "compare", "the marked runs beside one another"),
         ("differences", "d", "differ", "only what differs", False),
         ("analyse", "a", "analyse", "ask the run: a form of an analysis's options"),
+        ("train", "T", "train", "train a run: a form of every option", False),
         ("cancel", "X", "cancel", "cancel the job; asks", False),
     ),
 )  # fmt: skip
