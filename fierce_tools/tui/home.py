@@ -45,8 +45,8 @@ class Home(Screen[None], inherit_bindings=False):
         #side { height: 3fr; background: $background; border-top: solid $panel; }
         #tabs { height: 1fr; }
         &.wide #body { layout: horizontal; }
-        &.wide #runs { width: 9fr; height: 100%; }
-        &.wide #side { width: 11fr; height: 100%; border-top: none; border-left: vkey $panel; }
+        &.wide #runs { width: 1fr; height: 100%; }
+        &.wide #side { width: 1fr; height: 100%; border-top: none; border-left: vkey $panel; }
         &.zoom-runs #side, &.zoom-side #runs { display: none; }
         &.zoom-side #side, &.zoom-side.wide #side { border: none; height: 1fr; width: 100%; }
         &.zoom-runs #runs { width: 100%; height: 1fr; }

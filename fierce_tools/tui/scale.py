@@ -25,12 +25,14 @@ class Scale:
             logs = np.where(values > 0, np.log10(np.where(values > 0, values, 1.0)), np.nan)
         return (logs - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
 
-    def ticks(self, most: int) -> list[float]:
-        """At most so many round values within the range, at least one where there is any."""
+    def ticks(self, most: int, least: float = 0.0) -> list[float]:
+        """At most so many round values within the range, no less than `least` apart."""
         if self.log:
             return self._decades(most)
         for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):
             step = factor * 10.0 ** math.floor(math.log10((self.high - self.low) / max(most, 1)))
+            if step < least:
+                continue
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
             if last - first + 1 <= most:
                 return [float(f"{n * step:.12g}") + 0.0 for n in range(first, last + 1)]

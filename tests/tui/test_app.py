@@ -138,7 +138,7 @@ def test_marks_tags_notes_and_pins_are_there_next_time_and_runs_stay_as_they_are
         await pilot.press("t", *"thesis good", "enter", "n", *"ask again", "enter", "p", "space", "escape")
         await pilot.press("slash", *"tag:thesis", "enter")
         assert [line.name for line in app.home.lines] == ["student"]
-        await pilot.press("s", "y", "minus", "z")
+        await pilot.press("s", "y", "plus", "z")
 
     drive(runs_root, body, (200, 35))
     assert {p: p.stat().st_mtime_ns for p in runs_root.rglob("*") if p.parent != runs_root} == before

@@ -100,6 +100,27 @@ def test_a_band_is_a_veil_around_its_mean() -> None:
     assert dots(text(draw(Plot("a", (band,)), 60, 12, Ink()))) > 300
 
 
+def test_a_smoothed_line_stays_in_its_band() -> None:
+    x, y = np.arange(20.0), np.linspace(0, 1, 20)
+    band = Curve("a", "#56b4e9", "a", x, y, y - 0.02, y + 0.02)
+    rows = draw(Plot("a", (band,), weight=0.9), 60, 30, Ink())
+    bold = {(n, i) for n, row in enumerate(rows[1:-1]) for i, c in enumerate(_owners(row)) if c == "#56b4e9"}
+    faint = {
+        (n, i) for n, row in enumerate(rows[1:-1]) for i, c in enumerate(_owners(row)) if c not in ("#56b4e9", None)
+    }
+    near = {(n + a, i + b) for n, i in bold for a in (-3, -2, -1, 0, 1, 2, 3) for b in (-1, 0, 1)}
+    assert faint
+    assert faint <= near
+
+
+def _owners(row: list[Segment]) -> list[str | None]:
+    found: list[str | None] = []
+    for s in row[1:]:
+        name = s.style.color.name if s.style and s.style.color else None
+        found += [name if 0x2800 < ord(c) < 0x2900 else None for c in s.text]
+    return found
+
+
 def test_five_times_twenty_thousand_points_are_drawn_at_once() -> None:
     rng = np.random.default_rng(0)
     curves = tuple(curve(list(range(20_000)), list(rng.normal(size=20_000).cumsum())) for _ in range(5))

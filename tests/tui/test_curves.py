@@ -112,8 +112,8 @@ def test_smoothing_log_axis_and_metrics_by_key(runs_root: Path) -> None:
     async def body(app: Dashboard, pilot: Any) -> None:
         pane = curves(app)
         head = lambda: text_of(app).splitlines()[0]  # noqa: E731
-        assert "ema .6 · x=epoch" in head()
-        await pilot.press("plus", "y", "x", "x")
+        assert "raw · x=epoch" in head()
+        await pilot.press("plus", "plus", "plus", "y", "x", "x")
         assert "ema .8 · log · x=time" in head()
         await pilot.press("0")
         assert "raw" in head()

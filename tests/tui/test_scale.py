@@ -28,6 +28,11 @@ def test_ticks_are_round(low: float, high: float, most: int, ticks: list[str]) -
     assert labels(scale.ticks(most), False) == ticks
 
 
+def test_what_is_counted_has_no_ticks_between() -> None:
+    assert Scale(1, 3).ticks(8, least=1.0) == [1, 2, 3]
+    assert Scale(1, 1.5).ticks(8, least=1.0) == [1]
+
+
 def test_ticks_of_a_logarithmic_axis() -> None:
     assert Scale(1e-4, 10, True).ticks(6) == pytest.approx([1e-4, 1e-3, 1e-2, 0.1, 1, 10])
     assert len(Scale(1e-9, 10, True).ticks(3)) <= 3

@@ -18,7 +18,7 @@ def test_what_is_right_is_taken_and_what_is_wrong_is_named(tmp_path: Path) -> No
         '[keys]\nsort = "o"\nfold = ["f5", "ctrl+u"]\nsrot = "x"\nmark = 3\ntag = "o"\npin = "not a key"\nfilter = "§"\n'
     )
     found = settings.load(file)
-    assert (found.theme, found.ema, found.log_y, found.x, found.poll_seconds) == ("light", 0.6, False, "time", 2.0)
+    assert (found.theme, found.ema, found.log_y, found.x, found.poll_seconds) == ("light", 0.0, False, "time", 2.0)
     assert found.keys["sort"] == ("o",)
     assert found.keys["fold"] == ("f5", "ctrl+u")
     assert set(found.keys) == {"sort", "fold", "filter"}
