@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -22,6 +21,7 @@ from fierce_tools.tui.images import Gallery
 from fierce_tools.tui.jobs import Job, JobNews, bar
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.questions import Question, Told
+from fierce_tools.tui.scroll import Scroll
 
 if TYPE_CHECKING:
     from fierce_tools.tui.app import Dashboard
@@ -42,7 +42,7 @@ class AnalysisPane(Pane):
     """One analysis of the chosen runs."""
 
     QUESTION: ClassVar[str] = ""
-    IMAGES_FIRST: ClassVar[bool] = False
+    FIRST: ClassVar[str] = ""
     DEFAULT_CSS = """
     AnalysisPane {
         layout: vertical; height: 1fr; width: 1fr;
@@ -76,8 +76,8 @@ class AnalysisPane(Pane):
     def compose(self) -> ComposeResult:
         """What is shown, the report, or what may be asked."""
         yield Static(classes="about", markup=False)
-        yield ReportView(images_first=self.IMAGES_FIRST)
-        with VerticalScroll(classes="offer", can_focus=True):
+        yield ReportView(first=self.FIRST)
+        with Scroll(classes="offer", can_focus=True):
             yield Static(markup=False)
 
     # What is shown.
@@ -204,7 +204,7 @@ class AnalysisPane(Pane):
                 facts.append(f"{option.name.replace('_', ' ')} {questions.written(option, plain)}")
         snapshots = questions.snapshots([run for _, run in self.runs()])
         if len(snapshots) > 1:
-            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'}, [ ] for others")
+            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'} [ ]")
         return [fact for fact in facts if fact]
 
     def _offer(self) -> Content:
@@ -345,12 +345,12 @@ class AnalysisPane(Pane):
         return None
 
 
-def tab(question: str, title: str, *, images_first: bool = False) -> type[AnalysisPane]:
-    """A tab of one question."""
+def tab(question: str, title: str, *, first: str = "") -> type[AnalysisPane]:
+    """A tab of one question; the block of the title `first` stands on top."""
     return type(
         f"{title.replace('·', '').replace(' ', '')}Pane",
         (AnalysisPane,),
-        {"TITLE": title, "QUESTION": question, "IMAGES_FIRST": images_first, "__doc__": f"The tab of {question}."},
+        {"TITLE": title, "QUESTION": question, "FIRST": first, "__doc__": f"The tab of {question}."},
     )
 
 

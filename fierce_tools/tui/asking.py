@@ -24,8 +24,8 @@ from fierce_tools.tui.training_form import TrainForm
 if TYPE_CHECKING:
     from fierce_tools.tui.home import Home
 
-# Columns for what jobs print: wide enough for tables, narrow enough for the log.
-COLUMNS = 100
+# Columns that what jobs print takes at least: narrower tables cannot be read.
+LEAST = 60
 
 P = TypeVar("P", bound=Pane)
 
@@ -42,7 +42,7 @@ class Asking(App[None], inherit_bindings=False):
 
     def start(self, title: str, arguments: list[str]) -> None:
         """Start a job."""
-        self.jobs.start(title, arguments, columns=COLUMNS)
+        self.jobs.start(title, arguments, columns=max(self.home.query_one("#side").size.width - 4, LEAST))
         self.home.tell()
 
     def on_job_news(self, message: JobNews) -> None:

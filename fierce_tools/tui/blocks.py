@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Group
 from rich.text import Text
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container
 from textual.events import Resize
 from textual.geometry import Size
 from textual.widget import Widget
@@ -18,6 +18,7 @@ from fierce_tools.report import Bars, Block, Heat, Images, Lines, Points, Report
 from fierce_tools.tui import palette, tables
 from fierce_tools.tui.figure import LOW, Figure
 from fierce_tools.tui.images import Gallery
+from fierce_tools.tui.scroll import Scroll
 
 # Columns from which on two charts stand side by side.
 PAIRED = 88
@@ -50,22 +51,21 @@ class Words(Widget):
         )
 
 
-class ReportView(VerticalScroll, can_focus=True):
+class ReportView(Scroll, can_focus=True):
     """A report from top to bottom. Arrows scroll, or walk over images and legends; space hides a series."""
 
     DEFAULT_CSS = """
-    ReportView { padding: 0 1; scrollbar-size-vertical: 1; }
+    ReportView { padding: 0 1; }
     ReportView .charts { height: auto; layout: vertical; }
     ReportView.paired .charts { layout: horizontal; }
-    ReportView .note { color: $text-muted; }
     """
 
-    def __init__(self, *, images_first: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, first: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.report: Report | None = None
         self.hidden: set[str] = set()
         self.at_label = ""
-        self.images_first = images_first
+        self.first = first
 
     async def show(
         self,
@@ -94,9 +94,14 @@ class ReportView(VerticalScroll, can_focus=True):
     def _widgets(
         self, report: Report, hues: Mapping[str, str], images: Callable[[Images], Sequence[np.ndarray] | None]
     ) -> list[Widget]:
-        blocks: list[Block] = list(report.blocks)
-        if self.images_first:
-            blocks.sort(key=lambda b: not isinstance(b, Images))
+        # What is looked at comes before what is read; above all that what the tab is named after.
+        blocks = sorted(
+            report.blocks,
+            key=lambda b: (
+                not (self.first and b.title.endswith(self.first)),
+                not isinstance(b, Lines | Points | Images),
+            ),
+        )
         found: list[Widget] = []
         charts: list[Figure] = []
         for block in [*blocks, None]:
@@ -211,22 +216,6 @@ class ReportView(VerticalScroll, can_focus=True):
     def do_down(self) -> None:
         """One line down, or one image."""
         self._scroll("down", 1)
-
-    def do_page_up(self) -> None:
-        """A screenful up."""
-        self.scroll_page_up(animate=False)
-
-    def do_page_down(self) -> None:
-        """A screenful down."""
-        self.scroll_page_down(animate=False)
-
-    def do_top(self) -> None:
-        """To the first line."""
-        self.scroll_home(animate=False)
-
-    def do_bottom(self) -> None:
-        """To the last line."""
-        self.scroll_end(animate=False)
 
     def _label(self, by: int) -> None:
         labels = self.labels()

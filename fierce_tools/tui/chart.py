@@ -24,6 +24,7 @@ from fierce_tools.tui.series import Curve
 
 GUTTER = 7
 FAINT = 0.42
+FEW = 5
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,10 @@ def _trace(
     y = up(curve.y)
     if not plot.joined:
         good = np.isfinite(x) & np.isfinite(y)
-        raster.paint(np.round(x[good]).astype(np.int64), np.round(y[good]).astype(np.int64), index)
+        if 0 < good.sum() <= FEW:  # a few points among many, such as the middle of a cloud, are large
+            _spots(raster, x[good], y[good], index)
+        else:
+            raster.paint(np.round(x[good]).astype(np.int64), np.round(y[good]).astype(np.int64), index)
         return []
     smoothed = plot.weight > 0 and len(curve.x) > 2
     if curve.low is not None and curve.high is not None:
@@ -132,8 +136,18 @@ def _trace(
     last = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if not len(last):
         return []
+    if len(last) == 1:
+        _spots(raster, x[last], y[last], index)
     px, py = round(float(x[last[-1]])), round(float(y[last[-1]]))
     return [(index, min(max(px >> 1, 0), raster.width - 1), min(max(py >> 2, 0), raster.height - 1), curve.sign)]
+
+
+def _spots(raster: Raster, x: np.ndarray, y: np.ndarray, owner: int) -> None:
+    """Points as squares of four dots by four, over everything else."""
+    side = np.arange(-1, 3)
+    across, down = (grid.ravel() for grid in np.meshgrid(side, side))
+    columns = (np.round(x)[:, None] + across).astype(np.int64).ravel()
+    raster.paint(columns, (np.round(y)[:, None] + down).astype(np.int64).ravel(), owner, rank=3)
 
 
 def _lines(raster: Raster, x: np.ndarray, y: np.ndarray, owner: int, rank: int) -> None:
@@ -169,7 +183,7 @@ def _title(plot: Plot, width: int, ink: Ink) -> list[Segment]:
     """The name, and to the right the values at the cursor, or the last ones."""
     plain = _style(ink.accent if plot.selected else ink.text, ink.ground, bold=True)
     values = []
-    for curve in plot.curves:
+    for curve in plot.curves if plot.joined else ():
         finite = np.flatnonzero(np.isfinite(curve.y))
         value = (
             series.at(curve, plot.cursor)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from fierce_tools.report import Cell, Table
@@ -16,6 +15,7 @@ from fierce_tools.tui import questions, tables
 from fierce_tools.tui.blocks import Words
 from fierce_tools.tui.jobs import Job, JobNews
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
+from fierce_tools.tui.scroll import Scroll
 
 if TYPE_CHECKING:
     from fierce_tools.tui.app import Dashboard
@@ -87,7 +87,7 @@ class ComparePane(Pane):
     TITLE = "Compare"
     DEFAULT_CSS = """
     ComparePane { layout: vertical; height: 1fr; }
-    ComparePane VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    ComparePane Scroll { height: 1fr; padding: 0 1; }
     ComparePane .about { height: auto; max-height: 4; padding: 0 1; color: $text-muted; }
     """
 
@@ -106,7 +106,7 @@ class ComparePane(Pane):
     def compose(self) -> ComposeResult:
         """What can be done, and the tables."""
         yield Static(classes="about", markup=False)
-        yield VerticalScroll(can_focus=True)
+        yield Scroll(can_focus=True)
 
     async def _draw(self) -> None:
         chosen = [m for c in self.chosen for m in (c.members or (c,))]
@@ -126,19 +126,17 @@ class ComparePane(Pane):
         if shown == self._shown:
             return
         self._shown, self._tables = shown, made
-        box = self.query_one(VerticalScroll)
+        box = self.query_one(Scroll)
         await box.remove_children()
         if not chosen:
             await box.mount(Words(lambda _: [Text("no run is marked, and none is under the cursor")]))
             return
-        words = []
+        words = [Words(lambda _: [Text("fierce compare", "bold"), *map(Text, page), Text()])] if page else []
         for table in made:
             if table.rows:
-                words.append(Words(lambda width, table=table: tables.table(table, width)))  # type: ignore[misc]
+                words.append(Words(lambda width, table=table: tables.table(table, width, right=True)))  # type: ignore[misc]
             else:
                 words.append(Words(lambda _: [Text("Their recipes are the same", "bold"), Text()]))
-        if page:
-            words.append(Words(lambda _: [Text("fierce compare", "bold"), *map(Text, page)]))
         await box.mount_all(words)
 
     def show(self, chosen: tuple[Chosen, ...]) -> None:
@@ -204,30 +202,6 @@ class ComparePane(Pane):
         self.dashboard.start(f"compare {len(self.chosen)} runs", self.command())
         self.call_after_refresh(self._draw)
         return True
-
-    def do_up(self) -> None:
-        """One line up."""
-        self.query_one(VerticalScroll).scroll_relative(y=-1, animate=False)
-
-    def do_down(self) -> None:
-        """One line down."""
-        self.query_one(VerticalScroll).scroll_relative(y=1, animate=False)
-
-    def do_page_up(self) -> None:
-        """A screenful up."""
-        self.query_one(VerticalScroll).scroll_page_up(animate=False)
-
-    def do_page_down(self) -> None:
-        """A screenful down."""
-        self.query_one(VerticalScroll).scroll_page_down(animate=False)
-
-    def do_top(self) -> None:
-        """To the first line."""
-        self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def do_bottom(self) -> None:
-        """To the last line."""
-        self.query_one(VerticalScroll).scroll_end(animate=False)
 
     def sheet(self) -> Sheet | None:
         """Recipes, then figures."""

@@ -59,10 +59,6 @@ class Field(Horizontal):
         &.wrong .name { color: $error; }
         &:focus-within .name { text-style: bold; }
     }
-    .narrow Field {
-        .help { display: none; }
-        .editor { width: 1fr; }
-    }
     """  # noqa: E501
 
     class Changed(Message):
@@ -133,11 +129,16 @@ class Field(Horizontal):
         return ""
 
     @property
+    def flag(self) -> str:
+        """As it is said on the command line."""
+        return self.option.flag
+
+    @property
     def meaning(self) -> str:
         """What it is and takes, in a line."""
         kind = "" if self.option.kind in ("choice", "bool") else f" ({KINDS[self.option.kind]})"
         default = f" · default {self.option.shown_default}" if self.option.shown_default else ""
-        return f"{self.option.flag}{kind}: {self.option.help}{default}"
+        return f"{self.flag}{kind}: {self.option.help}{default}"
 
     @on(Input.Changed)
     @on(Select.Changed)

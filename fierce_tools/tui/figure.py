@@ -21,6 +21,7 @@ from fierce_tools.tui.series import Curve
 # Rows of a chart of lines, and of the lowest one; lines and columns of a legend.
 TALL, LOW = 17, 9
 LEGEND_LINES, INDENT = 4, 8
+BANDS = 2
 
 
 class View(Protocol):
@@ -61,20 +62,23 @@ class Figure(Widget):
     def plot(self) -> Plot:
         """What is drawn: the series that are not hidden."""
         block = self.block
+        lines = isinstance(block, Lines)
+        # More bands than a few hide one another.
+        veiled = lines and sum(bool(s.low) for s in block.series) <= BANDS
         curves = tuple(
-            _curve(s, colour, palette.sign(n) if self.letters else "")
+            _curve(s, colour, palette.sign(n) if self.letters else "", veiled=veiled)
             for n, (s, colour) in enumerate(zip(block.series, self.colours(), strict=True))
             if s.label not in self.view.hidden
         )
         hidden = len(block.series) - len(curves)
-        name = f"{block.title} ({block.y_label})" if block.y_label and block.y_label not in block.title else block.title
-        lines = isinstance(block, Lines)
-        return Plot(
-            name, curves, block.x_label, isinstance(block, Lines) and block.log_x,
-            isinstance(block, Lines) and block.log_y, joined=lines, note=f"{hidden} hidden" if hidden else "",
-            x_range=block.x_range if isinstance(block, Points) else None,
-            y_range=block.y_range if isinstance(block, Points) else None,
-        )  # fmt: skip
+        note = f"{hidden} hidden" if hidden else ""
+        if isinstance(block, Points):
+            label = f"{block.x_label} →  {block.y_label} ↑"
+            return Plot(
+                block.title, curves, label, joined=False, note=note, x_range=block.x_range, y_range=block.y_range
+            )
+        unit = f" ({block.y_label})" if block.y_label and block.y_label not in block.title else ""
+        return Plot(block.title + unit, curves, block.x_label, block.log_x, block.log_y, note=note)
 
     def render_line(self, y: int) -> Strip:
         """A row of the chart, or of the legend."""
@@ -168,8 +172,8 @@ def _count(series: Series) -> int:
     return sum(v is not None and math.isfinite(v) for v in series.y)
 
 
-def _curve(series: Series, colour: str, sign: str) -> Curve:
-    low, high = (_floats(v) if v else None for v in (series.low, series.high))
+def _curve(series: Series, colour: str, sign: str, *, veiled: bool) -> Curve:
+    low, high = (_floats(v) if v and veiled else None for v in (series.low, series.high))
     return Curve(series.label, colour, sign, _floats(series.x), _floats(series.y), low, high)
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.events import DescendantFocus, Resize
 from textual.widgets import Input, Label, Static
@@ -19,6 +19,7 @@ from fierce_tools.tui import questions
 from fierce_tools.tui.fields import Field
 from fierce_tools.tui.panes import Page
 from fierce_tools.tui.questions import Question
+from fierce_tools.tui.scroll import Scroll
 
 Run = Callable[[str, list[str]], None]
 NARROW = 96
@@ -39,7 +40,7 @@ class Form(Page):
         background: $background;
         #title { height: 1; background: $surface; padding: 0 1; text-style: bold; width: 1fr; }
         #summary { height: auto; max-height: 2; padding: 0 1; color: $text-muted; width: 1fr; }
-        #fields { height: 1fr; padding: 1 1 0 1; scrollbar-size-vertical: 1; }
+        #fields { height: 1fr; padding: 1 1 0 1; }
         .heading { color: $primary; text-style: bold; margin-top: 1; }
         .heading:first-child { margin-top: 0; }
         #below { height: auto; max-height: 9; border-top: solid $panel; }
@@ -47,6 +48,8 @@ class Form(Page):
         #meaning.wrong { color: $error; }
         #command { height: auto; max-height: 4; padding: 0 1; color: $success; }
         #keys { height: 1; background: $surface; color: $text-muted; padding: 0 1; }
+        &.narrow .help { display: none; }
+        &.narrow .editor { width: 1fr; }
     }
     """
 
@@ -73,7 +76,7 @@ class Form(Page):
         """Title, fields, what the field means, the command, the keys."""
         yield Label(self.heading, id="title", markup=False)
         yield Label(self.summary, id="summary", markup=False)
-        with VerticalScroll(id="fields", can_focus=False):
+        with Scroll(id="fields", can_focus=False):
             yield from self.widgets()
         with Vertical(id="below"):
             yield Static(id="meaning", markup=False)
@@ -180,7 +183,7 @@ class Form(Page):
 
     async def action_reset(self) -> None:
         """Every field as it was."""
-        box = self.query_one("#fields", VerticalScroll)
+        box = self.query_one("#fields", Scroll)
         await box.remove_children()
         await box.mount_all(self.widgets())
         self.begin()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as Line
 
@@ -14,6 +13,7 @@ from fierce_tools.drawn.cells import show_age
 from fierce_tools.tui.jobs import Job, JobNews, bar
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.prompt import Confirm
+from fierce_tools.tui.scroll import Scroll
 
 if TYPE_CHECKING:
     from fierce_tools.tui.asking import Asking
@@ -38,8 +38,8 @@ class JobsPane(Pane, can_focus=True):
         layout: vertical; height: 1fr;
         #job-list, #job-list:focus { height: auto; max-height: 40%; border: none; padding: 0; background: $background; }
         #job-about { height: auto; max-height: 4; padding: 0 1; border-top: solid $panel; }
-        #job-log { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-        #job-text { height: auto; }
+        #job-log { height: 1fr; padding: 0 1; }
+        #job-text { height: auto; text-wrap: nowrap; }
         &.empty #job-list, &.empty #job-log { display: none; }
         &.empty #job-about { border: none; padding: 1 2; color: $text-muted; }
     }
@@ -61,7 +61,7 @@ class JobsPane(Pane, can_focus=True):
         options.can_focus = False  # keys go to the tab
         yield options
         yield Static(EMPTY, id="job-about", markup=False)
-        with VerticalScroll(id="job-log", can_focus=False):
+        with Scroll(id="job-log", can_focus=False):
             yield Static(id="job-text", markup=False)
 
     def on_mount(self) -> None:
@@ -116,7 +116,7 @@ class JobsPane(Pane, can_focus=True):
         elif job.note:
             about.append(f"\n{job.note}")
         self.query_one("#job-about", Static).update(about)
-        log, box = list(job.log), self.query_one("#job-log", VerticalScroll)
+        log, box = list(job.log), self.query_one("#job-log", Scroll)
         following = box.scroll_offset.y >= box.max_scroll_y - 1
         text = Text("\n").join(Text(line, "" if stream == "out" else "dim") for stream, line in log[-500:])
         self.query_one("#job-text", Static).update(text)
@@ -150,19 +150,19 @@ class JobsPane(Pane, can_focus=True):
 
     def do_page_up(self) -> None:
         """Back in the log."""
-        self.query_one("#job-log", VerticalScroll).scroll_page_up(animate=False)
+        self.query_one("#job-log", Scroll).scroll_page_up(animate=False)
 
     def do_page_down(self) -> None:
         """On in the log."""
-        self.query_one("#job-log", VerticalScroll).scroll_page_down(animate=False)
+        self.query_one("#job-log", Scroll).scroll_page_down(animate=False)
 
     def do_top(self) -> None:
         """The log's first line."""
-        self.query_one("#job-log", VerticalScroll).scroll_home(animate=False)
+        self.query_one("#job-log", Scroll).scroll_home(animate=False)
 
     def do_bottom(self) -> None:
         """The log's last line."""
-        self.query_one("#job-log", VerticalScroll).scroll_end(animate=False)
+        self.query_one("#job-log", Scroll).scroll_end(animate=False)
 
     def do_copy(self) -> bool:
         """The current job's command to the clipboard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ from typing import Any
 from fierce_tools import binding, sources
 from fierce_tools.binding import Option, Spec
 from fierce_tools.errors import FierceError
-from fierce_tools.menu import ANALYSES, Menu, literal
+from fierce_tools.menu import ANALYSES, Menu, literal, parsed
 from fierce_tools.report import Images, Report, combine, from_dict
 from fierce_tools.runs import Run
 from fierce_tools.sources import Source
@@ -43,6 +44,12 @@ class Question:
     def split(self) -> str:
         """The split it is asked on unless another is named."""
         return literal(self.menu.source(self.name), "DEFAULT_SPLIT") or "test"
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether its report may name images: its file then takes the block from report.py."""
+        nodes = [n for n in parsed(self.menu.source(self.name)).body if isinstance(n, ast.ImportFrom)]
+        return any(n.module == "fierce_tools.report" and any(a.name == "Images" for a in n.names) for n in nodes)
 
     def options(self) -> list[tuple[str, Option]]:
         """Every option of its command that shapes the answer, under the heading it belongs to."""
@@ -187,7 +194,8 @@ def snapshots(runs: Iterable[Run]) -> list[str | None]:
 def command(question: Question, paths: Sequence[str], epoch: str | None, given: Mapping[str, Any]) -> list[str]:
     """The arguments of `fierce` that ask these runs."""
     spot = ["--epochs", epoch.lstrip("0") or "0" if epoch.isdecimal() else epoch] if epoch is not None else []
-    return ["analyze", question.name, *paths, *spot, *arguments(question.options(), given)]
+    shown = ["--images"] if question.shows_images else []  # which keeps them with the answer
+    return ["analyze", question.name, *paths, *spot, *arguments(question.options(), given), *shown]
 
 
 def shown(arguments: Sequence[str]) -> str:

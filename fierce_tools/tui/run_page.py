@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical, VerticalScroll
+from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Label
@@ -24,6 +24,7 @@ from fierce_tools.runs import Run
 from fierce_tools.tui import cells, tables
 from fierce_tools.tui.blocks import Words
 from fierce_tools.tui.panes import Chosen, Page, Sheet
+from fierce_tools.tui.scroll import Scroll
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDE = 100
@@ -161,7 +162,7 @@ class RunPage(Page):
         background: $background;
         #title { width: 1fr; height: 1; background: $surface; padding: 0 1; text-style: bold; }
         #problem { width: 1fr; height: auto; color: $error; padding: 0 1; display: none; }
-        #body { padding: 1 1 0 1; scrollbar-size-vertical: 1; }
+        #body { padding: 1 1 0 1; }
         #halves { layout: vertical; height: auto; }
         #left, #right { height: auto; width: 1fr; }
         &.wide #halves { layout: horizontal; }
@@ -180,7 +181,7 @@ class RunPage(Page):
         """Two halves that scroll together."""
         yield Label(self.chosen.run.name, id="title", markup=False)
         yield Label("", id="problem", markup=False)
-        with VerticalScroll(id="body"), Container(id="halves"):
+        with Scroll(id="body"), Container(id="halves"):
             yield Vertical(id="left")
             yield Vertical(id="right")
         yield Label("↑↓ scroll   w copy the command   e export the metrics   esc back", id="keys", markup=False)
@@ -234,30 +235,6 @@ class RunPage(Page):
         ))  # fmt: skip
 
     # Answers to keys.
-
-    def do_up(self) -> None:
-        """One line up."""
-        self.query_one("#body").scroll_relative(y=-1, animate=False)
-
-    def do_down(self) -> None:
-        """One line down."""
-        self.query_one("#body").scroll_relative(y=1, animate=False)
-
-    def do_page_up(self) -> None:
-        """A screenful up."""
-        self.query_one("#body").scroll_page_up(animate=False)
-
-    def do_page_down(self) -> None:
-        """A screenful down."""
-        self.query_one("#body").scroll_page_down(animate=False)
-
-    def do_top(self) -> None:
-        """To the first line."""
-        self.query_one("#body").scroll_home(animate=False)
-
-    def do_bottom(self) -> None:
-        """To the last line."""
-        self.query_one("#body").scroll_end(animate=False)
 
     def do_open(self) -> None:
         """Nothing else opens here."""

@@ -18,10 +18,15 @@ LONGEST = 40
 ROWS = 400
 
 
-def table(block: Table, width: int) -> list[Text]:
-    """A table under its title, numbers to the right; columns that do not fit go below, beside the first one again."""
+def table(block: Table, width: int, *, right: bool = False) -> list[Text]:
+    """A table under its title, numbers to the right; columns that do not fit go below, beside the first one again.
+
+    `right` puts all columns but the first to the right, whatever is in them.
+    """
     shown = [tuple(show(c) for c in row) for row in block.rows[:ROWS]]
     numeric = [any(isinstance(r[n], int | float) for r in block.rows[:ROWS]) for n in range(len(block.columns))]
+    if right:
+        numeric = [False, *(True for _ in block.columns[1:])]
     cut = [tuple(c if len(c) <= LONGEST else c[: LONGEST - 1] + "…" for c in row) for row in shown]
     heads = _folded_heads(block.columns, cut)
     sizes = [

@@ -14,10 +14,10 @@ def _tabs() -> tuple[type[Pane], ...]:
     """Questions that are asked most have tabs of their own; one there is no such question for is left out."""
     asked: list[type[AnalysisPane]] = [
         tab("entropy", "Entropy·T"),
-        tab("calibration", "Reliability"),
+        tab("calibration", "Reliability", first="Reliability"),
         tab("missing-class", "Missing class"),
         tab("projection", "Projection"),
-        tab("transfer-set", "Images", images_first=True),
+        tab("transfer-set", "Images", first="Softest examples"),
     ]
     there = [kind if kind.QUESTION in questions() else None for kind in asked]
     # All other questions share a tab, in the first place that is free, so that the numbers of the others stay.

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textual.containers import VerticalScroll
-
 from fierce_tools import binding, menu, recipe
 from fierce_tools.binding import Option, Spec
 from fierce_tools.errors import UsageError
@@ -16,6 +14,7 @@ from fierce_tools.recipe import MENUS, SECTIONS
 from fierce_tools.tui.fields import Field
 from fierce_tools.tui.forms import Form, Run
 from fierce_tools.tui.questions import arguments, place
+from fierce_tools.tui.scroll import Scroll
 
 NAME = Option("name", "str", None, "the run's name; made from the recipe where none is given", optional=True)
 # Fields of the form itself, which are no options of a section.
@@ -120,7 +119,7 @@ class TrainForm(Form):
                 self.given[field.section, field.option.name] = field.value()
 
     async def _rebuild(self, focus: str) -> None:
-        box = self.query_one("#fields", VerticalScroll)
+        box = self.query_one("#fields", Scroll)
         await box.remove_children()
         await box.mount_all(self.widgets())
         for field in self.fields():
@@ -178,6 +177,10 @@ class _Part(Field):
             if self.option.name.startswith(start):
                 return self.section if start == CHOICE else "  argument"
         return super().label
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.section}" if " of " in self.option.name else super().flag
 
 
 def _own(section: str, name: str) -> Spec:
