@@ -38,6 +38,7 @@ COMMANDS = [
     ("analyze", "--help"),
     ("runs", "--help"),
     ("runs", "show", "--help"),
+    ("tui", "--help"),
     ("list", "--help"),
     ("list", "models", "--help"),
     ("list", "losses"),

@@ -68,16 +68,14 @@ class TabLine(Static):
         self.update(Content.assemble(*parts))
 
     def _texts(self) -> list[str]:
-        room = self.size.width - 2
-        whole = [f"{n} {t}" for n, t in enumerate(self.titles, 1)]
-        for least in (12, 8, 5, 3, 0):
-            if sum(map(len, whole)) + 2 * (len(whole) - 1) <= room:
-                break
-            whole = [
-                f"{n} {t}" if n - 1 == self.active else f"{n} {t[:least]}".rstrip() if least else f"{n}"
-                for n, t in enumerate(self.titles, 1)
-            ]
-        return whole
+        """Numbers, with as many names as there is room for; the open tab's comes first."""
+        texts = [str(n) for n in range(1, len(self.titles) + 1)]
+        room = self.size.width - 2 - sum(map(len, texts)) - 2 * (len(texts) - 1)
+        for index in dict.fromkeys([self.active, *range(len(texts))]):
+            if index < len(texts) and len(self.titles[index]) + 1 <= room:
+                room -= len(self.titles[index]) + 1
+                texts[index] += f" {self.titles[index]}"
+        return texts
 
     def on_resize(self) -> None:
         """Other names may fit."""

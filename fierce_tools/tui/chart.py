@@ -85,7 +85,7 @@ def draw(plot: Plot, width: int, height: int, ink: Ink) -> list[list[Segment]]:
         (_style(c.colour, ink.ground, bold=True), _style(_faint(c.colour, ink.ground), ink.ground)) for c in plot.curves
     ]
     rows = [_title(plot, width, ink)]
-    ticks = scale_y.ticks(max((area_h + 1) // 2, 2))
+    ticks = scale_y.ticks(max(min((area_h + 1) // 2, 5), area_h // 4, 2))
     marks = {
         round((1 - f) * (area_h - 1)): text
         for f, text in zip(scale_y(np.array(ticks)), labels(ticks, plot.log_y), strict=True)
@@ -121,12 +121,15 @@ def _trace(
         else:
             raster.paint(np.round(x[good]).astype(np.int64), np.round(y[good]).astype(np.int64), index)
         return []
+    smoothed = plot.weight > 0 and len(curve.x) > 2
     if curve.low is not None and curve.high is not None:
-        low, high = up(curve.low), up(curve.high)
+        # A band belongs to its line: it is smoothed as that is.
+        weight = plot.weight if smoothed else 0.0
+        low, high = up(series.smooth(curve.low, weight)), up(series.smooth(curve.high, weight))
         for part in series.pieces(x, low + high):
             raster.fill(x[part], low[part], high[part], index)
-    smoothed = plot.weight > 0 and len(curve.x) > 2
-    _lines(raster, x, y, index, rank=1 if smoothed else 2)
+    if curve.low is None or not smoothed:
+        _lines(raster, x, y, index, rank=1 if smoothed else 2)
     if smoothed:
         y = up(series.smooth(curve.y, plot.weight))
         _lines(raster, x, y, index, rank=2)
@@ -215,7 +218,9 @@ def _x_axis(plot: Plot, scale: Scale, area: int, width: int) -> str:
     line = [" "] * width
     unit = f" {plot.x_label}"
     room = area - len(unit)
-    ticks = scale.ticks(max(room // 5, 2))
+    # Epochs and steps are counted: there is nothing between two of them.
+    whole_step = float(not plot.log_x and all(_whole(c.x) for c in plot.curves))
+    ticks = scale.ticks(max(min(room // 5, 6), room // 12, 2), least=whole_step)
     whole = all(float(t).is_integer() for t in ticks)
     texts = [
         f"{t:g}" if whole and abs(t) < 1e6 else text for t, text in zip(ticks, labels(ticks, plot.log_x), strict=True)
@@ -230,6 +235,11 @@ def _x_axis(plot: Plot, scale: Scale, area: int, width: int) -> str:
     if room > 0:
         line[width - len(unit) - 1 : width - 1] = unit
     return "".join(line[:width])
+
+
+def _whole(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool((finite == np.round(finite)).all())
 
 
 @lru_cache(512)

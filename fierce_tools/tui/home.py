@@ -45,8 +45,8 @@ class Home(Screen[None], inherit_bindings=False):
         #side { height: 3fr; background: $background; border-top: solid $panel; }
         #tabs { height: 1fr; }
         &.wide #body { layout: horizontal; }
-        &.wide #runs { width: 9fr; height: 100%; }
-        &.wide #side { width: 11fr; height: 100%; border-top: none; border-left: vkey $panel; }
+        &.wide #runs { width: 1fr; height: 100%; }
+        &.wide #side { width: 1fr; height: 100%; border-top: none; border-left: vkey $panel; }
         &.zoom-runs #side, &.zoom-side #runs { display: none; }
         &.zoom-side #side, &.zoom-side.wide #side { border: none; height: 1fr; width: 100%; }
         &.zoom-runs #runs { width: 100%; height: 1fr; }
@@ -136,20 +136,28 @@ class Home(Screen[None], inherit_bindings=False):
         if self.paused:
             return
         try:
-            if self.store.busy:
-                changed = self.store.work(LOADING if self.store.loading else READING)
-                for name in changed:
-                    self._rows.pop(name, None)
-                self._dirty = self._dirty or bool(changed)
+            self._read(LOADING if self.store.loading else READING)
             # While thousands are read, sorting them at every slice would take longer than the reading.
             patience = max(REARRANGE, 8 * self._took) if self.store.loading else 0.0
             if self._dirty and time.monotonic() - self._arranged >= patience:
                 self.rearrange()
-            if not self.store.busy and not self._dirty:
+            elif self.store.fed:
+                self.choose()
+            if self.at_rest:
                 self._pumping.pause()  # until the next look: a dashboard at rest costs nothing
         except Exception as error:
             self._dirty = False
             self._fail(error)
+
+    def _read(self, seconds: float) -> None:
+        for name in self.store.work(seconds):
+            self._rows.pop(name, None)
+            self._dirty = True
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether everything that was read is shown."""
+        return not self.store.busy and not self.store.fed and not self._dirty
 
     def _fail(self, error: Exception) -> None:
         message = f"{type(error).__name__}: {error}"
@@ -258,6 +266,10 @@ class Home(Screen[None], inherit_bindings=False):
             groups = {self.group(n) for n in names}
             names = [n for n, e in self.store.entries.items() if e.row and e.group() in groups]
         self.store.watch(names)
+        if not self.paused:
+            self._read(READING)  # what was just chosen is drawn at once
+            self._pumping.resume()
+        self.store.fed = False
         if self.zoom == "runs":
             return
         chosen = self.chosen()
@@ -297,7 +309,7 @@ class Home(Screen[None], inherit_bindings=False):
 
     def places(self) -> list[Any]:
         """Who is asked to answer a command: from the focus outwards, then the open tab."""
-        path = [w for w in self._path() if isinstance(w, Widget)]
+        path = [w for w in self._path() if isinstance(w, Widget) and w is not self]
         return [*path, *([] if self.pane in path else [self.pane]), self]
 
     def sheet(self) -> Sheet | None:

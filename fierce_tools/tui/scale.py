@@ -25,15 +25,17 @@ class Scale:
             logs = np.where(values > 0, np.log10(np.where(values > 0, values, 1.0)), np.nan)
         return (logs - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
 
-    def ticks(self, most: int) -> list[float]:
-        """At most so many round values within the range, at least one where there is any."""
+    def ticks(self, most: int, least: float = 0.0) -> list[float]:
+        """At most so many round values within the range, no less than `least` apart."""
         if self.log:
             return self._decades(most)
         for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):
             step = factor * 10.0 ** math.floor(math.log10((self.high - self.low) / max(most, 1)))
+            if step < least:
+                continue
             first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
             if last - first + 1 <= most:
-                return [round(n * step, 12) + 0.0 for n in range(first, last + 1)]
+                return [float(f"{n * step:.12g}") + 0.0 for n in range(first, last + 1)]
         return []
 
     def _decades(self, most: int) -> list[float]:
@@ -55,8 +57,9 @@ def around(values: Iterable[np.ndarray], *, log: bool = False, pad: float = 0.06
         return Scale(0.1, 1.0, log) if log else Scale(0.0, 1.0)
     low, high = float(every.min()), float(every.max())
     if log:
-        room = (high / low) ** pad if high / low > 1.0001 else 2.0
-        return Scale(low / room, high * room, True)
+        span = math.log10(high) - math.log10(low)
+        room = 10.0 ** (span * pad) if span > 1e-4 else 2.0
+        return Scale(max(low / room, 1e-300), min(high * room, 1e300), True)
     room = (high - low) * pad if high - low > 1e-12 * max(abs(high), abs(low), 1e-300) else max(abs(high), 1e-3) * 0.1
     return Scale(low - room, high + room)
 

@@ -2,7 +2,7 @@
 
 theme = "dark"        # or "light"
 poll_seconds = 1.0    # how often files are looked at
-ema = 0.6             # smoothing of curves, 0 to below 1
+ema = 0.0             # smoothing of curves at the start, 0 to below 1
 log_y = false
 x = "epoch"           # or "step", "time"
 
@@ -29,7 +29,7 @@ class Settings:
 
     theme: str = "dark"
     poll_seconds: float = 1.0
-    ema: float = 0.6
+    ema: float = 0.0
     log_y: bool = False
     x: str = "epoch"
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -77,28 +77,28 @@ class Entry:
         return bool(self.row) and self.row["state"] != "running"
 
     def read(self) -> tuple[bool, bool]:
-        """Look at the files; whether anything changed, and whether there is more to read at once. Never raises."""
-        changed = not self.row
+        """Look at the files; whether the row changed, and whether there is more to read at once. Never raises."""
+        news, modified = not self.row, self.modified
         if self._changed(self.run.recipe_path):
             self.document, self.problem = runs.written(self.run)
             self._group = None
-            changed = True
+            news = True
         if self._changed(self.run.info_path):
             self.info = self.run.info()
-            changed = True
+            news = True
         more = False
         if self._changed(self.run.metrics_path):
             rows, anew, more = self.tail.read()
             if more:  # come back for the rest although the file stays as it is
                 self._signs.pop(self.run.metrics_path.name)
             self._take(rows, anew)
-            changed = changed or bool(rows) or anew
-        if changed or self.row["state"] in ("running", "stale"):
-            before = self.row.get("state")
-            kept = [row for row in (self.best, self.last) if row is not None]
-            self.row = runs.summarize(self.run, self.info, self.document, self.problem, kept)
-            changed = changed or self.row["state"] != before
-        return changed, more
+            news = news or bool(rows) or anew
+        if not news and self.row["state"] not in ("running", "stale"):  # these change without any file changing
+            return False, more
+        before = self.row
+        kept = [row for row in (self.best, self.last) if row is not None]
+        self.row = runs.summarize(self.run, self.info, self.document, self.problem, kept)
+        return before != {**self.row, "age": before.get("age")} or modified != self.modified, more
 
     def _changed(self, path: Path) -> bool:
         try:
@@ -174,6 +174,7 @@ class Store:
         self._watched: set[str] = set()
         self._unread: set[str] = set()
         self.newest = 0.0
+        self.fed = False
 
     @property
     def loading(self) -> int:
@@ -214,14 +215,16 @@ class Store:
         self._queue.extendleft(reversed(dict.fromkeys(lively)))
 
     def work(self, seconds: float = SLICE) -> set[str]:
-        """Read for about that long; the names of runs that changed."""
+        """Read for about that long; the names of runs whose rows changed. `fed` tells that watched metrics grew."""
         until = time.perf_counter() + seconds
         changed: set[str] = set()
         while self._queue:
             name = self._queue.popleft()
             entry = self.entries.get(name)
             if entry is not None:
+                before = entry.history.version if entry.history is not None else 0
                 differs, more = entry.read()
+                self.fed = self.fed or (entry.history is not None and entry.history.version != before)
                 self._unread.discard(name)
                 self.newest = max(self.newest, entry.modified)
                 if differs:
