@@ -17,7 +17,7 @@ from fierce_tools.tui import export, palette
 from fierce_tools.tui.asking import Asking
 from fierce_tools.tui.help import Help, Palette
 from fierce_tools.tui.home import Home
-from fierce_tools.tui.keys import Command, remapped
+from fierce_tools.tui.keys import FOOTER, Command, remapped
 from fierce_tools.tui.memory import Memory
 from fierce_tools.tui.panes import Board, Page, Sheet
 from fierce_tools.tui.prompt import Ask, Confirm
@@ -123,8 +123,8 @@ class Dashboard(Asking, inherit_bindings=False):
         return bool(self.handlers(command, screen))
 
     def answered(self) -> list[Command]:
-        """The commands that mean something here and belong into the footer."""
-        return [c for c in self.commands.values() if c.footer and self.handlers(c.id)]
+        """The commands that mean something here and belong into the footer, by need."""
+        return [self.commands[id] for id in FOOTER if self.handlers(id)]
 
     async def action_command(self, command: str) -> None:
         """Let the first one answer that does."""

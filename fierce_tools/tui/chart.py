@@ -216,23 +216,26 @@ def _title(plot: Plot, width: int, ink: Ink) -> list[Segment]:
 
 def _x_axis(plot: Plot, scale: Scale, area: int, width: int) -> str:
     line = [" "] * width
-    unit = f" {plot.x_label}"
-    room = area - len(unit)
+    left = GUTTER + 1
+    beside = len(plot.x_label) < GUTTER  # under the gutter where it fits, so that the last tick has its place
+    unit = f"{plot.x_label:>{GUTTER - 1}}" if beside else f" {plot.x_label}"
+    room = area if beside else area - len(unit)
     # Epochs and steps are counted: there is nothing between two of them.
-    whole_step = float(not plot.log_x and all(_whole(c.x) for c in plot.curves))
-    ticks = scale.ticks(max(min(room // 5, 6), room // 12, 2), least=whole_step)
-    whole = all(float(t).is_integer() for t in ticks)
-    texts = [
-        f"{t:g}" if whole and abs(t) < 1e6 else text for t, text in zip(ticks, labels(ticks, plot.log_x), strict=True)
-    ]
-    free = GUTTER + 1
+    counted = not plot.log_x and all(_whole(c.x) for c in plot.curves)
+    ticks = scale.ticks(max(min(room // 5, 6), room // 12, 2), least=float(counted))
+    texts = labels(ticks, plot.log_x)
+    if all(float(t).is_integer() and abs(t) < 1e6 for t in ticks):
+        texts = [f"{t:.0f}" for t in ticks]
+    free = left
     for fraction, text in zip(scale(np.array(ticks)), texts, strict=True):
-        middle = GUTTER + 1 + round(float(fraction) * (area - 1))
-        start = max(middle - len(text) // 2, free if free == GUTTER + 1 else free + 1)
-        if start + len(text) <= GUTTER + 1 + room:
+        middle = left + round(float(fraction) * (area - 1))
+        start = min(max(middle - len(text) // 2, left), left + room - len(text))
+        if start >= free:
             line[start : start + len(text)] = text
-            free = start + len(text)
-    if room > 0:
+            free = start + len(text) + 1
+    if beside:
+        line[: len(unit)] = unit
+    elif room > 0:
         line[width - len(unit) - 1 : width - 1] = unit
     return "".join(line[:width])
 

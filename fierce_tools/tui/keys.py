@@ -14,11 +14,10 @@ class Command:
     label: str
     help: str
     group: str
-    footer: bool = True
 
 
-def _group(name: str, *rows: tuple[str, str, str, str] | tuple[str, str, str, str, bool]) -> tuple[Command, ...]:
-    return tuple(Command(r[0], tuple(r[1].split()), r[2], r[3], name, *r[4:]) for r in rows)
+def _group(name: str, *rows: tuple[str, str, str, str]) -> tuple[Command, ...]:
+    return tuple(Command(id, tuple(keys.split()), label, text, name) for id, keys, label, text in rows)
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -27,60 +26,66 @@ COMMANDS: tuple[Command, ...] = (
         ("help", "question_mark", "help", "every key, and where what is kept"),
         ("filter", "slash", "filter", "filter the runs: words, tag:x, loss:fierce, acc>0.85, -x, |"),
         ("open", "enter", "open", "open what is under the cursor"),
-        ("back", "escape", "back", "close, clear a filter, leave", False),
-        ("next_pane", "tab", "pane", "to the next pane", False),
-        ("previous_pane", "shift+tab", "pane", "to the pane before", False),
+        ("back", "escape", "back", "close, clear a filter, leave"),
+        ("next_pane", "tab", "pane", "to the next pane"),
+        ("previous_pane", "shift+tab", "pane", "to the pane before"),
         ("maximise", "z", "zoom", "the pane alone, and back"),
         ("export", "e", "export", "what is on the screen as CSV or JSON"),
-        ("copy", "w", "copy", "what is on the screen to the clipboard, as CSV", False),
-        ("picture", "f12", "SVG", "the screen as SVG", False),
-        ("refresh", "r", "refresh", "read every file anew", False),
-        ("pause", "P", "pause", "hold the screen still, and go on", False),
-        ("palette", "ctrl+p", "palette", "find a command by its name", False),
+        ("copy", "w", "copy", "what is on the screen to the clipboard, as CSV"),
+        ("picture", "f12", "SVG", "the screen as SVG"),
+        ("refresh", "r", "refresh", "read every file anew"),
+        ("pause", "P", "pause", "hold the screen still, and go on"),
+        ("palette", "ctrl+p", "palette", "find a command by its name"),
         ("quit", "q ctrl+c", "quit", "quit; asks while a job runs"),
     ),
     *_group(
         "Moving",
-        ("up", "up k", "up", "one up", False),
-        ("down", "down j", "down", "one down", False),
-        ("top", "home g", "top", "to the first", False),
-        ("bottom", "end G", "bottom", "to the last", False),
-        ("page_up", "pageup", "page up", "a screenful up", False),
-        ("page_down", "pagedown", "page down", "a screenful down", False),
-        ("left", "left", "left", "chart cursor to the left, on every chart", False),
-        ("right", "right", "right", "chart cursor to the right, on every chart", False),
-        ("previous_page", "left_square_bracket", "page", "the page, or the checkpoint, before", False),
-        ("next_page", "right_square_bracket", "page", "the next page, or checkpoint", False),
-        *((f"tab_{n}", str(n), f"tab {n}", f"tab {n}", False) for n in range(1, 10)),
+        ("up", "up k", "up", "one up"),
+        ("down", "down j", "down", "one down"),
+        ("top", "home g", "top", "to the first"),
+        ("bottom", "end G", "bottom", "to the last"),
+        ("page_up", "pageup", "page up", "a screenful up"),
+        ("page_down", "pagedown", "page down", "a screenful down"),
+        ("left", "left", "left", "chart cursor to the left, on every chart"),
+        ("right", "right", "right", "chart cursor to the right, on every chart"),
+        ("previous_page", "left_square_bracket", "page", "the page, or the checkpoint, before"),
+        ("next_page", "right_square_bracket", "page", "the next page, or checkpoint"),
+        *((f"tab_{n}", str(n), f"tab {n}", f"tab {n}") for n in range(1, 10)),
     ),
     *_group(
         "Runs",
         ("mark", "space", "mark", "mark the run: marked ones are drawn together"),
-        ("mark_all", "M", "all", "clear the marks, or mark all that are shown", False),
+        ("mark_all", "M", "all", "clear the marks, or mark all that are shown"),
         ("sort", "s", "sort", "sort by the next column"),
-        ("reverse", "S", "reverse", "sort the other way round", False),
+        ("reverse", "S", "reverse", "sort the other way round"),
         ("fold", "u", "seeds", "fold runs that differ only in their seed: mean ± sd"),
-        ("tag", "t", "tag", "words to find the run by", False),
-        ("note", "n", "note", "a note beside the run", False),
-        ("pin", "p", "pin", "keep the run on top", False),
+        ("tag", "t", "tag", "words to find the run by"),
+        ("note", "n", "note", "a note beside the run"),
+        ("pin", "p", "pin", "keep the run on top"),
     ),
     *_group(
         "Curves",
         ("filter_metrics", "f", "metrics", "which metrics are drawn: val_, loss|ece"),
-        ("smoother", "plus", "ema", "smooth more", False),
-        ("rougher", "minus", "ema", "smooth less", False),
-        ("raw", "0", "raw", "no smoothing", False),
+        ("smoother", "plus", "ema", "smooth more"),
+        ("rougher", "minus", "ema", "smooth less"),
+        ("raw", "0", "raw", "no smoothing"),
         ("log", "y", "log", "logarithmic values, and back"),
         ("x_axis", "x", "axis", "by epoch, step or time"),
     ),
     *_group(
         "Asking",
         ("compare", "c", "compare", "the marked runs beside one another"),
-        ("differences", "d", "differ", "only what differs", False),
+        ("differences", "d", "differ", "only what differs"),
         ("analyse", "a", "analyse", "ask the run: a form of an analysis's options"),
-        ("train", "T", "train", "train a run: a form of every option", False),
-        ("cancel", "X", "cancel", "cancel the job; asks", False),
+        ("train", "T", "train", "train a run: a form of every option"),
+        ("cancel", "X", "cancel", "cancel the job; asks"),
     ),
+)  # fmt: skip
+
+# What the footer names, by need: the last leave first where it is narrow.
+FOOTER = (
+    "help", "open", "filter", "mark", "analyse", "compare", "sort", "quit", "maximise", "fold", "filter_metrics", "log",
+    "x_axis", "export",
 )  # fmt: skip
 
 GLYPHS = {

@@ -52,7 +52,7 @@ def test_a_chart_by_eye() -> None:
         "       │    ⠈⠒⢄                 ",
         "      2┤       ⠉⠒⠢⢄⣀            ",
         "       │            ⠉⠑⠢⠤⠤⠤⠤⠤⠤⠤⠤ ",
-        "               2          epoch ",
+        " epoch  1      2       3      4 ",
     ]
 
 
