@@ -31,6 +31,7 @@ class Form(Page):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab,down", "app.focus_next", "next", show=False),
         Binding("shift+tab,up", "app.focus_previous", "previous", show=False),
+        Binding("enter", "send", "run", show=False),
         Binding("ctrl+r", "send", "run", show=False, priority=True),
         Binding("ctrl+y", "copy", "copy the command", show=False, priority=True),
         Binding("ctrl+d", "reset", "defaults", show=False, priority=True),
