@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import files, menu, recipe
+from fierce_tools import binding, files, menu, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
 
 if TYPE_CHECKING:
@@ -149,17 +149,55 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 
 def _readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, the loss's weight and the options that differ from its defaults, and the seed."""
-    name, _ = menu.split(str(made.data["name"]))
-    if name == "arrays":
-        name = Path(str(made.data["name"]).partition(":")[2]).stem
-    parts = [name, str(made.model["name"]), str(made.loss["name"])]
+    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+    parts = [*_data_parts(made), str(made.model["name"])]
+    if made.model["bottleneck"] is not None:
+        parts.append(f"bottleneck{made.model['bottleneck']}")
+    parts.append(str(made.loss["name"]))
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+    parts += _taught(made.distill or {})
     parts.append(f"s{made.train['seed']}")
     return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+
+
+def _taught(distill: Mapping[str, Any]) -> list[str]:
+    """Whom a student learns from and on what, as parts of a name."""
+    from_ = [_label(path) for path in distill.get("teachers", ())]
+    from_ += [Path(distill["teacher_outputs"]).stem] if distill.get("teacher_outputs") else []
+    on = [f"on-{Path(distill['transfer_set']).stem}"] if distill.get("transfer_set") else []
+    without = [f"without-{'-'.join(distill['drop_class'])}"] if distill.get("drop_class") else []
+    return [*([f"from-{'+'.join(from_)}"] if from_ else []), *on, *without]
+
+
+def _label(checkpoint: str) -> str:
+    """A checkpoint's run, or its own name where it lies in none."""
+    path = Path(checkpoint)
+    return path.parent.name if path.name == "model.safetensors" else path.stem
+
+
+def _data_parts(made: recipe.Recipe) -> list[str]:
+    """The dataset, a file by its stem, and those options that change it for any dataset."""
+    name, argument = menu.split(str(made.data["name"]))
+    spec = binding.read(menu.DATASETS, made.data["name"])
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        path = Path(str(argument))
+        name = path.stem if path.suffix else path.name or name
+    elif argument is not None:
+        name += f"-{argument}"
+    parts = [name]
+    for option in recipe.transforms():
+        value = made.data[option.name]
+        if value == option.default:
+            continue
+        said = option.name.replace("_", "-")
+        if isinstance(value, tuple):
+            parts.append(f"{said}-{'-'.join(map(str, value))}")
+        else:
+            parts.append(Path(value).stem if isinstance(value, str) else f"{said}{value:g}")
+    return parts
 
 
 def find(name: str, root: Path) -> Run:
@@ -248,6 +286,7 @@ def summarize(
         "loss": named("loss"),
         "model": named("model"),
         "dataset": named("data"),
+        "teacher": " + ".join(t["name"] for t in teachers(info)) or None,
         "seed": train.get("seed"),
         "epoch": last.get("epoch", 0),
         "epochs": train.get("epochs"),
@@ -266,6 +305,26 @@ def summarize(
 def searchable(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `summary` under every name that a filter knows: acc and accuracy are last, tag is tags."""
     return {**row, "acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
+
+
+def teachers(info: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Those a run learned from, as its run.json has them: `name`, `path` and `sha256` of each."""
+    listed = info.get("teachers")
+    found = [t for t in listed if isinstance(t, dict) and t.get("path")] if isinstance(listed, list) else []
+    return [
+        {"name": str(t.get("run") or _label(str(t["path"]))), "path": str(t["path"]), "sha256": str(t.get("sha256"))}
+        for t in found
+    ]
+
+
+def lineage(run: Run, deepest: int = 20) -> list[str]:
+    """A run's teacher, that one's teacher, and so on, as far as their folders are where they were."""
+    found: list[str] = []
+    info = run.info()
+    while (named := teachers(info)) and len(found) < deepest:
+        found.append(" + ".join(t["name"] for t in named))
+        info = Run(Path(named[0]["path"]).parent).info()
+    return found
 
 
 def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:

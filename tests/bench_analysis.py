@@ -44,10 +44,10 @@ def medians(arms: Mapping[str, Callable[[], object]], rounds: int = ROUNDS, warm
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def tell(goal: str, what: str, ratio: float, most: float, more: str = "") -> None:
-    """One line for one goal."""
-    verdict = "reached" if ratio <= most else "MISSED"
-    print(f"{goal:4} {what:58} {ratio:7.3f}  goal ≤ {most:<5g} {verdict:8} {more}", flush=True)
+def tell(goal: str, what: str, ratio: float, bound: float, more: str = "", *, least: bool = False) -> None:
+    """One line for one goal: at most `bound`, or at least."""
+    verdict = "reached" if (ratio >= bound if least else ratio <= bound) else "MISSED"
+    print(f"{goal:4} {what:58} {ratio:7.3f}  goal {'≥' if least else '≤'} {bound:<5g} {verdict:8} {more}", flush=True)
 
 
 def beside(work: Callable[[], object]) -> float:

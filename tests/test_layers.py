@@ -33,6 +33,8 @@ def loaded(*arguments: str, cwd: Path, absent: tuple[str, ...] = HEAVY) -> tuple
 COMMANDS = [
     ("--help",),
     ("train", "--help"),
+    ("distill", "--help"),
+    ("distill-chain", "--help"),
     ("infer", "--help"),
     ("import", "--help"),
     ("analyze", "--help"),

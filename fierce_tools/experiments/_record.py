@@ -17,12 +17,17 @@ from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
+from fierce_tools.experiments._lineage import check_teachers
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
+from fierce_tools.training._transfer import restrict
+from fierce_tools.training.distill import Teachers, formula, hints, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
-from fierce_tools.training.train import Setup, check_options, dataset, setup, train
+from fierce_tools.training.optimizers import make_optimizer
+from fierce_tools.training.schedules import learning_rate
+from fierce_tools.training.train import Setup, Training, check_options, dataset, setup, train
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -41,10 +46,16 @@ class Prepared:
     splits: Splits
     setup: Setup
     options: dict[str, Any]
+    teachers: Teachers | None = None
 
     @property
     def epochs(self) -> int:
         return int(self.options["epochs"])
+
+    def distillation(self) -> dict[str, Any]:
+        """What is written down of a student's teaching; empty for any other training."""
+        said = formula(self.recipe)
+        return ({"formula": said} if said else {}) | (self.teachers.written() if self.teachers is not None else {})
 
     def warnings(self) -> list[str]:
         """What a person should know before this is trained."""
@@ -52,15 +63,18 @@ class Prepared:
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        found += hints(self.recipe) + (self.teachers.warnings() if self.teachers is not None else [])
         return found + estimate_warnings(self.recipe, self.setup)
 
 
-def options_of(recipe: Recipe, function: Any) -> dict[str, Any]:
-    """Those options of the recipe's train and data sections that a function takes."""
+def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
+    """Those options of the recipe's data, train and distill sections that functions take."""
     import inspect
 
-    taken = {n for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
+    parameters = [p for f in functions for p in inspect.signature(f).parameters.values()]
+    taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    sections = (recipe.data, recipe.train, recipe.distill or {})
+    return {k: v for section in sections for k, v in section.items() if k in taken}
 
 
 def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
@@ -68,14 +82,20 @@ def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
 
     A factory is imported only if it is the one in `trusted`.
     """
-    check_options(**options_of(recipe, check_options))
+    options = options_of(recipe, train, make_optimizer, learning_rate)
+    check_options(**options)
     check_saving(recipe)
     data = dataset(recipe)
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
-    ready = setup(recipe, splits, trusted=trusted, **options_of(recipe, setup))
-    return Prepared(recipe, data, splits, ready, options_of(recipe, train))
+    teachers = None
+    if recipe.distill is not None:
+        splits = restrict(splits, **options_of(recipe, restrict))
+        teachers = teach(recipe, data, splits, trusted=trusted, **options_of(recipe, teach))
+    bring = teachers.bring if teachers else None
+    ready = setup(recipe, splits, trusted=trusted, teach=bring, **options_of(recipe, setup))
+    return Prepared(recipe, data, splits, ready, options, teachers)
 
 
 def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
@@ -128,11 +148,13 @@ def record(
                 f"{fingerprint[:12]}…, expected {str(before)[:12]}…)",
                 "bring the data back, or train a new run",
             )
+        if state_path is not None:
+            check_teachers(run, prepared.distillation())
         training = train(prepared.setup, state_path, **prepared.options)
         run.keep_metrics(training.progress.epoch)
         best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
         started = runs.started(command, str(prepared.setup.device), checkpoints.versions())
-        run.update(**started, dataset_sha256=fingerprint)
+        run.update(**started, dataset_sha256=fingerprint, **prepared.distillation())
         saved = time.monotonic()
         try:
             for event in training.events:
@@ -149,12 +171,13 @@ def record(
                     best = row["val_accuracy"]
                     names.append("best")
                 for name in names:
-                    _checkpoint(run.epochs_path / f"{name}.safetensors", prepared, event.epoch, fingerprint, row)
+                    path = run.epochs_path / f"{name}.safetensors"
+                    _checkpoint(path, prepared, training.model, event.epoch, fingerprint, row)
                 if time.monotonic() - saved > STATE_SECONDS:
                     training.save_state(run.state_path)
                     saved = time.monotonic()
                 yield row
-            result = finish(prepared, run, fingerprint)
+            result = finish(prepared, training, run, fingerprint)
         except GeneratorExit:
             try:
                 training.save_state(run.state_path)
@@ -220,12 +243,12 @@ def figures_of(outputs: Outputs) -> dict[str, float]:
     }  # fmt: skip
 
 
-def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
+def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -> dict[str, Any]:
     """Write the checkpoint and the outputs on validation and test; the last thing a recorded training yields."""
     rows = run.metrics()
     last = rows[-1] if rows else {}
     names = ("val", "test") if len(prepared.splits.val) else ("test",)
-    made = {name: _outputs(prepared, name) for name in names}
+    made = {name: _outputs(prepared, training.model, name) for name in names}
     if not all(np.isfinite(outputs.logits).all() for outputs in made.values()):
         raise TrainingError(
             f"the weights became NaN or infinite at step {last.get('step')}, the last one "
@@ -233,7 +256,7 @@ def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
             "try a smaller --lr, or a smaller weight of the loss's extra term",
         )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
-    _checkpoint(run.model_path, prepared, prepared.epochs, fingerprint, {**last, **test})
+    _checkpoint(run.model_path, prepared, training.model, training.progress.epoch, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)
     for name, outputs in made.items():
         sources.keep(source, name, outputs)
@@ -242,20 +265,22 @@ def finish(prepared: Prepared, run: Run, fingerprint: str) -> dict[str, Any]:
     return {"run": str(run.path), "checkpoint": str(run.model_path), **last, **test}
 
 
-def _outputs(prepared: Prepared, split: str) -> Outputs:
+def _outputs(prepared: Prepared, model: Any, split: str) -> Outputs:
     setup, splits = prepared.setup, prepared.splits
     anchors = _anchors(prepared)
-    return infer(setup.model, splits.get(split), setup.normalization, splits.class_names, anchors=anchors)
+    return infer(model, splits.get(split), setup.normalization, splits.class_names, anchors=anchors)
 
 
 def _anchors(prepared: Prepared) -> np.ndarray | None:
     return None if prepared.setup.anchors is None else prepared.setup.anchors.cpu().numpy()
 
 
-def _checkpoint(path: Path, prepared: Prepared, epoch: int, fingerprint: str, metrics: dict[str, Any]) -> None:
+def _checkpoint(
+    path: Path, prepared: Prepared, model: Any, epoch: int, fingerprint: str, metrics: dict[str, Any]
+) -> None:
     checkpoints.save(
         path,
-        prepared.setup.model,
+        model,
         prepared.recipe,
         shape=prepared.data.shape,
         class_names=prepared.data.class_names,
@@ -265,6 +290,7 @@ def _checkpoint(path: Path, prepared: Prepared, epoch: int, fingerprint: str, me
         fingerprint=fingerprint,
         epoch=epoch,
         metrics=metrics,
+        distillation=prepared.distillation(),
     )
 
 

@@ -24,12 +24,17 @@ class Classifier(nn.Module):
         return self.head(self.features(x))
 
 
-def needs_images(name: str, shape: Sequence[int]) -> tuple[int, int, int]:
-    """Height, width and channels of an image shape. Raises UsageError where the data are vectors."""
+def needs_images(name: str, shape: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
+    """Height, width and channels of an image shape. Raises UsageError for vectors, and sides below the smallest."""
     if len(shape) != 3:
         raise UsageError(
             f"model {name!r} needs images, the data are vectors of {math.prod(shape)}",
             "try --model mlp:256 or --model linear",
+        )
+    if min(shape[:2]) < smallest:
+        raise UsageError(
+            f"model {name!r} needs images of {smallest}×{smallest} or more, these are {shape[0]}×{shape[1]}",
+            "try --model cnn, or resnet20, which takes any",
         )
     return shape[0], shape[1], shape[2]
 

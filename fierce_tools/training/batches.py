@@ -11,14 +11,27 @@ import torch
 from torch import Tensor
 
 from fierce_tools.data._splits import Split
+from fierce_tools.training.augment import Augment
+
+# Examples that are gathered at once, so that small batches do not pay for each call.
+CHUNK = 1024
 
 
 class Batch(NamedTuple):
-    """inputs f32 [B, c, H, W] or [B, D], labels i64 [B], rows i64 [B]: their position in the split."""
+    """inputs f32 [B, c, H, W] or [B, D], labels i64 [B], rows i64 [B]: their position in the split.
+
+    `epoch` counts the epochs done so far, `share` is the part of the training that is done, both fractional. Where
+    examples were mixed, `partner` i64 [B] are the labels of what was mixed in and `lam` the weight of `labels`.
+    """
 
     inputs: Tensor
     labels: Tensor
     rows: Tensor
+    split: str = "train"
+    epoch: float = 0.0
+    share: float = 0.0
+    partner: Tensor | None = None
+    lam: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,44 +49,117 @@ def measure(images: np.ndarray, kind: str) -> Normalization:
         top = 255.0 if images.dtype == np.uint8 else 1.0
         return Normalization(np.zeros(channels, np.float32), np.full(channels, top, np.float32))
     flat = images.reshape(-1, channels)
-    mean, std = flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
+    if images.dtype == np.uint8:  # a count of each level is exact and needs no copy
+        levels = np.arange(256)
+        counts = np.stack([np.bincount(flat[:, c], minlength=256) for c in range(channels)]) / len(flat)
+        mean = counts @ levels
+        std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(axis=1))
+    else:
+        mean, std = flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
     return Normalization(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
 
 
 class Examples:
-    """A split on a device: images u8 (channels last in memory) or vectors f32, and labels."""
+    """A split on a device: images u8 or vectors f32, and labels.
 
-    def __init__(self, split: Split, normalization: Normalization, device: torch.device) -> None:
-        data = torch.from_numpy(np.ascontiguousarray(split.images)).to(device)
-        self.data = data.permute(0, 3, 1, 2) if data.dim() == 4 else data
-        self.labels = torch.from_numpy(np.ascontiguousarray(split.labels)).to(device)
+    `split` is its name in the batches; `augment` is done to the batches of an epoch, never to those `in_order`.
+    """
+
+    def __init__(
+        self,
+        examples: Split,
+        normalization: Normalization,
+        device: torch.device,
+        *,
+        split: str = "train",
+        augment: Augment | None = None,
+        channels_last: bool = True,
+    ) -> None:
+        self.data = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
+        self.host_labels = np.ascontiguousarray(examples.labels)
+        self.labels = torch.from_numpy(self.host_labels).to(device)
         self.device = device
-        shape = (1, -1, 1, 1) if data.dim() == 4 else (1, -1)
+        self.split = split
+        self.augment = augment or Augment()
+        self._mix = self.augment.mixer()
+        self._channels_last = channels_last
+        shape = (1, -1, 1, 1) if self.data.dim() == 4 else (1, -1)
         self._mean = torch.from_numpy(normalization.mean).to(device).view(shape)
         self._scale = torch.from_numpy(1 / normalization.std).to(device).view(shape)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: Tensor) -> Batch:
-        """The normalised examples of these rows."""
-        inputs = self.data[rows].float().sub_(self._mean).mul_(self._scale)
-        return Batch(inputs, self.labels[rows], rows)
+    @property
+    def augmented(self) -> bool:
+        """Whether an example looks different in every epoch."""
+        return bool(self.augment)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch from batch number `start` on, shuffled by (seed, epoch) alone."""
-        order = np.random.default_rng((seed, epoch)).permutation(len(self))
-        return self._slices(torch.from_numpy(order).to(self.device), batch_size, start)
+    def take(self, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The normalised inputs of these rows f32, augmented by the generator's draws where one is given."""
+        found = self.data.index_select(0, rows)
+        if found.dim() == 2:
+            return found.sub_(self._mean).mul_(self._scale)
+        if generator is not None:
+            found = self.augment.move(found, generator)
+        images = found.permute(0, 3, 1, 2).float()
+        if generator is not None:
+            images = self.augment.colour(images, generator)
+        images = images.sub_(self._mean).mul_(self._scale)
+        return images if self._channels_last else images.contiguous()
 
-    def in_order(self, batch_size: int, rows: np.ndarray | None = None) -> Iterator[Batch]:
-        """The batches of the split, or of some of its rows, in order."""
-        order = torch.arange(len(self)) if rows is None else torch.from_numpy(rows)
-        return self._slices(order.to(self.device), batch_size, 0)
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, start: int = 0, epochs: int | None = None
+    ) -> Iterator[Batch]:
+        """The batches of one epoch from batch number `start` on, shuffled and augmented by (seed, epoch) alone.
 
-    def _slices(self, order: Tensor, batch_size: int, start: int) -> Iterator[Batch]:
-        ends = batch_ends(len(order), batch_size)
-        for first, last in list(zip([0, *ends], ends, strict=False))[start:]:
-            yield self.take(order[first:last])
+        Mixing in pairs draws from torch's own generator. `epochs`, all of them, is for the batches' `share`.
+        """
+        order = self._there(np.random.default_rng((seed, epoch)).permutation(len(self)))
+        ends = batch_ends(len(self), batch_size)
+        for batch, (rows, inputs) in enumerate(self._slices(order, ends, batch_size, start, (seed, epoch)), start):
+            done = epoch + batch / len(ends)
+            labels = self.labels.index_select(0, rows)
+            partner, lam = None, 1.0
+            if self._mix is not None:
+                inputs, lam = self._mix(inputs)
+                partner = labels.roll(1, 0)
+            yield Batch(inputs, labels, rows, self.split, done, done / (epochs or epoch + 1), partner, lam)
+
+    def in_order(
+        self, batch_size: int, rows: np.ndarray | None = None, *, epoch: float = 0.0, share: float = 0.0
+    ) -> Iterator[Batch]:
+        """The batches of the split, or of some of its rows, in order, as they are."""
+        order = torch.arange(len(self), device=self.device) if rows is None else self._there(rows)
+        for found, inputs in self._slices(order, batch_ends(len(order), batch_size), batch_size, 0, None):
+            yield Batch(inputs, self.labels.index_select(0, found), found, self.split, epoch, share)
+
+    def _there(self, rows: np.ndarray) -> Tensor:
+        """Rows on the device; from pinned memory, whose copy does not stop the host."""
+        found = torch.from_numpy(rows)
+        return (found.pin_memory() if self.device.type == "cuda" else found).to(self.device, non_blocking=True)
+
+    def _slices(
+        self, order: Tensor, ends: list[int], batch_size: int, start: int, draw: tuple[int, int] | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows and inputs of each batch from number `start` on, gathered several batches at a time."""
+        together = max(1, CHUNK // batch_size)
+        starts = [0, *ends]
+        for chunk in range(start // together, -(-len(ends) // together)):
+            first, last = chunk * together, min((chunk + 1) * together, len(ends))
+            generator = None
+            if draw is not None and self.augment:
+                generator = torch.Generator(self.device).manual_seed(_seed(*draw, chunk))
+            rows = order[starts[first] : starts[last]]
+            inputs = self.take(rows, generator)
+            for batch in range(max(first, start), last):
+                here = slice(starts[batch] - starts[first], starts[batch + 1] - starts[first])
+                yield rows[here], inputs[here]
+
+
+def _seed(*numbers: int) -> int:
+    """One seed of several numbers, so that a chunk's draws do not depend on those before it."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def batch_ends(examples: int, batch_size: int) -> list[int]:

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from fierce_tools.data._splits import Split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
+from fierce_tools.training.augment import Augment
 from fierce_tools.training.batches import Examples, Normalization
 from fierce_tools.training.infer import BATCH, exact, infer
 
@@ -52,34 +51,18 @@ def draw(
     sample = Split(split.images[rows], split.labels[rows], split.index[rows])
     base = infer(model, sample, normalization, class_names)
     device = next(model.parameters()).device
-    examples = Examples(sample, normalization, device)
+    moves = Augment(shift=most, flip=flip)
     generator = torch.Generator().manual_seed(draw_seed)
     training = model.training
     model.eval()
     draws = np.empty((num_draws, len(rows), len(class_names)), np.float32)
     with exact(device):
         for number in range(num_draws):
-            moved = shifted(examples.data.cpu(), most, flip, generator)
-            view = Examples(replace(sample, images=moved.permute(0, 2, 3, 1).numpy()), normalization, device)
+            moved = moves.move(torch.from_numpy(sample.images), generator)
+            view = Examples(replace(sample, images=moved.numpy()), normalization, device)
             draws[number] = torch.cat([model(b.inputs).cpu() for b in view.in_order(BATCH)]).numpy()
     model.train(training)
     return replace(base, draws=draws)
-
-
-def shifted(images: Tensor, most: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Images u8 [N, c, H, W], each moved by -most..most pixels both ways over black, and mirrored half of the time."""
-    count, _, height, wide = images.shape
-    if flip:
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-    if most == 0:
-        return images
-    padded = F.pad(images, (most, most, most, most))
-    down, right = torch.randint(0, 2 * most + 1, (2, count), generator=generator)
-    rows = (down[:, None] + torch.arange(height))[:, :, None]
-    columns = (right[:, None] + torch.arange(wide))[:, None, :]
-    picked = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], rows, columns]
-    return picked.permute(0, 3, 1, 2)
 
 
 def _sample(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:

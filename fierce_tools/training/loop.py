@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from fierce_tools.errors import TrainingError
 from fierce_tools.outputs import Outputs
@@ -20,12 +22,15 @@ SAMPLE = 2000
 
 
 class Step(NamedTuple):
-    """What a step gives: loss (scalar), its parts (scalars by name), logits [B, C] and features [B, D]."""
+    """What a step gives: loss (scalar), its parts (scalars by name), logits [B, C] and features [B, D].
+
+    A model that has several `members` gives logits and features of each, as tuples.
+    """
 
     loss: Tensor
     parts: dict[str, Tensor]
-    logits: Tensor
-    features: Tensor
+    logits: Tensor | tuple[Tensor, ...]
+    features: Tensor | tuple[Tensor, ...]
 
 
 StepLoss = Callable[[nn.Module, Batch], Step]
@@ -33,18 +38,24 @@ StepLoss = Callable[[nn.Module, Batch], Step]
 
 @dataclass
 class Progress:
-    """How far a training is: whole epochs, steps within the next one, and what those steps gave [steps, 1 + parts]."""
+    """How far a training is: whole epochs, batches within the next one, and what those gave [batches, 1 + parts].
+
+    `best` is the lowest validation loss so far and `waited` the epochs since; `over` where that was long enough.
+    """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     names: tuple[str, ...] = ()
     history: list[Tensor] = field(default_factory=list)
+    best: float = math.inf
+    waited: int = 0
+    over: bool = False
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """One step is finished; `progress` may be captured now."""
+    """One step of the optimiser is finished; `progress` may be captured now. `steps` are the batches of an epoch."""
 
     progress: Progress
     steps: int
@@ -52,11 +63,20 @@ class StepDone:
 
 
 @dataclass(frozen=True)
-class EpochDone:
-    """One epoch is finished. Losses are means over examples; `val` holds logits of the validation split.
+class Seen:
+    """One model after an epoch: `val` holds logits of the validation split.
 
-    `val_features` and `train_features` [n, D] are those of at most 2,000 evenly spaced examples of each split.
+    Features [n, D] are those of at most 2,000 evenly spaced examples of each split.
     """
+
+    val: Outputs | None
+    val_features: np.ndarray | None
+    train_features: np.ndarray
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch is finished: losses are means over examples, `steps` those of the optimiser, `seen` each member's."""
 
     progress: Progress
     epoch: int
@@ -65,10 +85,29 @@ class EpochDone:
     learning_rate: float
     seconds: float
     images_per_second: float
-    val: Outputs | None
     val_loss: float | None
-    val_features: np.ndarray | None
-    train_features: np.ndarray
+    seen: tuple[Seen, ...]
+
+    @property
+    def val(self) -> Outputs | None:
+        """The first member's outputs on validation."""
+        return self.seen[0].val
+
+    @property
+    def val_features(self) -> np.ndarray | None:
+        """The first member's."""
+        return self.seen[0].val_features
+
+    @property
+    def train_features(self) -> np.ndarray:
+        """The first member's."""
+        return self.seen[0].train_features
+
+
+def members(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The classifiers that a model is made of: its `members`, or itself."""
+    found = getattr(model, "members", None)
+    return (model,) if found is None else tuple(found)
 
 
 def fit(
@@ -83,63 +122,107 @@ def fit(
     learning_rate: Callable[[int], float],
     seed: int,
     bf16: bool = False,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    average: AveragedModel | None = None,
+    patience: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[StepDone | EpochDone]:
     """Train until `epochs`, from `progress` on; yields a StepDone after each step, an EpochDone after each epoch.
 
     `step_loss(model, batch)` computes the loss, in train mode here and in eval mode on validation data, so that a
-    teacher, a second model or a penalty lives in it. Stop by no longer iterating. Raises TrainingError where the loss
-    is NaN or infinite, naming the step and the learning rate.
+    teacher, a second model or a penalty lives in it. A step of the optimiser takes the gradient of `accumulate`
+    batches; where there is an `average` of the weights, it is what validation sees. Stop by no longer iterating.
+    Raises TrainingError where the loss is NaN or infinite, naming the step and the learning rate, and where memory
+    is not enough.
     """
     progress = progress or Progress()
     ends = batch_ends(len(train), batch_size)
-    while progress.epoch < epochs:
+    sizes = np.diff([0, *ends])
+    updates = -(-len(ends) // accumulate)
+    on_cpu = train.device.type == "cpu"
+    while progress.epoch < epochs and not progress.over:
         model.train()
         started = time.perf_counter() - progress.seconds
-        rate = learning_rate(progress.epoch * len(ends) + max(progress.step - 1, 0))  # where no step is left
-        for batch in train.epoch(seed, progress.epoch, batch_size, progress.step):
-            rate = learning_rate(progress.epoch * len(ends) + progress.step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(train.device.type, torch.bfloat16, enabled=bf16):
-                step = step_loss(model, batch)
-            optimizer.zero_grad(set_to_none=True)
-            step.loss.backward()
-            optimizer.step()
-            progress.names = ("loss", *step.parts)
-            progress.history.append(
-                torch.stack([step.loss.detach().float(), *(p.detach().float() for p in step.parts.values())])
-            )
-            progress.step += 1
-            if train.device.type == "cpu":  # elsewhere reading a value would wait for the device
-                _check(progress, [float(progress.history[-1][0])], len(ends), learning_rate, first=progress.step)
+        done = progress.epoch * updates
+        rate = learning_rate(done + max(-(-progress.step // accumulate) - 1, 0))  # where no step is left
+        batches = train.epoch(seed, progress.epoch, batch_size, progress.step, epochs)
+        while progress.step < len(ends):
+            with enough_memory(batch_size):
+                rate = learning_rate(done + progress.step // accumulate)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group.get("scale", 1.0)
+                last = min(progress.step + accumulate, len(ends))
+                together = sizes[progress.step : last]
+                optimizer.zero_grad(set_to_none=True)
+                for share in together / together.sum():
+                    batch = next(batches)
+                    with _precision(train.device.type, bf16):
+                        step = step_loss(model, batch)
+                    (step.loss if share == 1 else step.loss * float(share)).backward()
+                    progress.names = ("loss", *step.parts)
+                    row = [step.loss.detach(), *step.parts.values()]
+                    # Elsewhere reading a value would wait for the device.
+                    progress.history.append(torch.tensor([float(v) for v in row]) if on_cpu else torch.stack(row))
+                    progress.step += 1
+                    if on_cpu and not math.isfinite(progress.history[-1][0]):
+                        raise _broken(progress, updates, accumulate, learning_rate, progress.step)
+                if clip_norm is not None:
+                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                optimizer.step()
+                if average is not None:
+                    average.update_parameters(model)
             progress.seconds = time.perf_counter() - started
-            yield StepDone(progress, len(ends), len(batch.labels))
-        history = torch.stack(progress.history).cpu().numpy().astype(np.float64)
-        _check(progress, history[:, 0].tolist(), len(ends), learning_rate, first=1)
+            yield StepDone(progress, len(ends), int(together.sum()))
+        history = torch.stack(progress.history).float().cpu().numpy().astype(np.float64)
+        if not np.isfinite(history[:, 0]).all():
+            first = int(np.flatnonzero(~np.isfinite(history[:, 0]))[0])
+            raise _broken(progress, updates, accumulate, learning_rate, first + 1)
         seconds = time.perf_counter() - started
-        weights = np.diff([0, *ends]) / len(train)
         progress.epoch, progress.step, progress.seconds, progress.history = progress.epoch + 1, 0, 0.0, []
-        means = {name: float(value) for name, value in zip(progress.names, weights @ history, strict=True)}
-        val_outputs, val_loss, val_features = _validate(model, val, step_loss, batch_size)
-        train_features = _sample(model, train, batch_size)
-        yield EpochDone(
-            progress, progress.epoch, len(ends), means, rate, seconds, len(train) / seconds,
-            val_outputs, val_loss, val_features, train_features,
-        )  # fmt: skip
+        means = {n: float(v) for n, v in zip(progress.names, sizes / len(train) @ history, strict=True)}
+        judged = model if average is None else average.module
+        with enough_memory(batch_size):
+            val_loss, seen = _look(judged, train, val, step_loss, batch_size, progress.epoch, epochs)
+        if patience is not None and val_loss is not None:
+            better = val_loss < progress.best
+            progress.best = val_loss if better else progress.best
+            progress.waited = 0 if better else progress.waited + 1
+            progress.over = progress.waited >= patience
+        yield EpochDone(progress, progress.epoch, updates, means, rate, seconds, len(train) / seconds, val_loss, seen)
 
 
-def _check(
-    progress: Progress, losses: list[float], steps: int, learning_rate: Callable[[int], float], *, first: int
-) -> None:
-    for offset, loss in enumerate(losses):
-        if not math.isfinite(loss):
-            step = progress.epoch * steps + first + offset
-            raise TrainingError(
-                f"the loss became {loss} at step {step} (epoch {progress.epoch + 1}, "
-                f"learning rate {learning_rate(step - 1):g})",
-                "try a smaller --lr, a smaller weight of the loss's extra term, or --precision fp32",
-            )
+def _precision(kind: str, bf16: bool) -> AbstractContextManager[Any]:
+    return torch.autocast(kind, torch.bfloat16) if bf16 else nullcontext()
+
+
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    """Raises TrainingError with the batch size to try where memory is not enough."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and "out of memory" not in said and "allocate memory" not in said:
+            raise
+        raise TrainingError(
+            f"out of memory with batches of {batch_size}",
+            f"try --batch-size {max(batch_size // 2, 1)}"
+            + (", with --accumulate 2 for the same steps" if batch_size > 1 else ", or a smaller model"),
+        ) from None
+
+
+def _broken(
+    progress: Progress, updates: int, accumulate: int, learning_rate: Callable[[int], float], batch: int
+) -> TrainingError:
+    loss = float(progress.history[batch - 1][0])
+    step = progress.epoch * updates + -(-batch // accumulate)
+    return TrainingError(
+        f"the loss became {loss} at step {step} (epoch {progress.epoch + 1}, "
+        f"learning rate {learning_rate(step - 1):g})",
+        "try a smaller --lr, a smaller weight of the loss's extra term, or --precision fp32",
+    )
 
 
 def evenly_spaced(count: int) -> np.ndarray:
@@ -148,25 +231,54 @@ def evenly_spaced(count: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def _validate(
-    model: nn.Module, val: Examples | None, step_loss: StepLoss, batch_size: int
-) -> tuple[Outputs | None, float | None, np.ndarray | None]:
+def _look(
+    model: nn.Module,
+    train: Examples,
+    val: Examples | None,
+    step_loss: StepLoss,
+    batch_size: int,
+    epoch: int,
+    epochs: int,
+) -> tuple[float | None, tuple[Seen, ...]]:
+    """The loss on validation, and what each member makes of both splits, in eval mode; read from the device once."""
+    model.eval()
+    every = members(model)
+    logits: list[list[Tensor]] = [[] for _ in every]
+    found: list[Tensor] = []
+    if val is not None and len(val):
+        total = torch.zeros((), device=val.device)
+        for batch in val.in_order(batch_size, epoch=float(epoch), share=epoch / epochs):
+            step = step_loss(model, batch)
+            for kept, made in zip(
+                logits, step.logits if isinstance(step.logits, tuple) else (step.logits,), strict=True
+            ):
+                kept.append(made.float())
+            total += step.loss.float() * len(batch.labels)
+        found.append(total / len(val))
+        found += [torch.cat(kept) for kept in logits]
+        found += [_sample(member, val, batch_size) for member in every]
+    found += [_sample(member, train, batch_size) for member in every]
+    arrays = _to_host(found)
     if val is None or len(val) == 0:
-        return None, None, None
-    model.eval()
-    logits, total = [], torch.zeros((), device=val.device)
-    for batch in val.in_order(batch_size):
-        step = step_loss(model, batch)
-        logits.append(step.logits.float())
-        total += step.loss.float() * len(batch.labels)
-    outputs = Outputs(torch.cat(logits).cpu().numpy(), val.labels.cpu().numpy())
-    return outputs, float(total) / len(val), _sample(model, val, batch_size)
+        return None, tuple(Seen(None, None, features) for features in arrays)
+    count, labels = len(every), val.host_labels
+    seen = (
+        Seen(Outputs(arrays[1 + k], labels), arrays[1 + count + k], arrays[1 + 2 * count + k]) for k in range(count)
+    )
+    return float(arrays[0]), tuple(seen)
 
 
-@torch.no_grad()
-def _sample(model: nn.Module, examples: Examples, batch_size: int) -> np.ndarray:
-    """Features [n, D] f32 of evenly spaced examples, in eval mode."""
-    model.eval()
+def _to_host(tensors: list[Tensor]) -> list[np.ndarray]:
+    """Tensors f32 as arrays; from another device in one copy, since each makes the host wait."""
+    if tensors[0].device.type != "cpu":
+        flat = torch.cat([t.reshape(-1) for t in tensors]).cpu()
+        parts = flat.split([t.numel() for t in tensors])
+        tensors = [p.view(t.shape) for p, t in zip(parts, tensors, strict=True)]
+    return [t.numpy() for t in tensors]
+
+
+def _sample(model: nn.Module, examples: Examples, batch_size: int) -> Tensor:
+    """Features [n, D] f32 of evenly spaced examples."""
     features: Callable[[Tensor], Tensor] = model.features  # type: ignore[assignment]
     rows = evenly_spaced(len(examples))
-    return torch.cat([features(b.inputs).float() for b in examples.in_order(batch_size, rows)]).cpu().numpy()
+    return torch.cat([features(b.inputs).float() for b in examples.in_order(batch_size, rows)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from fierce_tools import arrayfile
 from fierce_tools.errors import DataError
 from fierce_tools.training.loop import Progress
 
-VERSION = 1
+VERSION = 2
 
 
-def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    average: AveragedModel | None = None,
+    bf16: bool = False,
+) -> None:
     """Write weights, optimiser, random generators and progress to one safetensors file, whole or not at all."""
     arrays = {f"model.{name}": _numpy(value) for name, value in model.state_dict().items()}
+    if average is not None:
+        arrays |= {f"average.{name}": _numpy(value) for name, value in average.state_dict().items()}
     scalars: dict[str, dict[str, Any]] = {}
     for number, values in optimizer.state_dict()["state"].items():
         for name, value in values.items():
@@ -32,19 +43,31 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progres
         arrays["progress.history"] = _numpy(torch.stack(progress.history))
     document = {
         "format": "state", "version": VERSION, "epoch": progress.epoch, "step": progress.step,
-        "seconds": progress.seconds, "names": list(progress.names), "optimizer": scalars,
+        "seconds": progress.seconds, "names": list(progress.names), "optimizer": scalars, "bf16": bf16,
+        "best": progress.best if math.isfinite(progress.best) else None, "waited": progress.waited,
+        "over": progress.over,
     }  # fmt: skip
     arrayfile.save_arrays(path, arrays, document)
 
 
-def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state back and return its progress. Raises DataError where the file is damaged or of another kind."""
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the document of a state. Raises DataError where the file is damaged or of another kind."""
     arrays, document = arrayfile.load_arrays(path)
     if document is None or document.get("format") != "state" or document.get("version") != VERSION:
         raise DataError(f"{path} is no training state of this version", "start the training anew")
+    return arrays, document
+
+
+def restore(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: AveragedModel | None = None
+) -> Progress:
+    """Put a saved state back and return its progress. Raises DataError where the file is damaged or of another kind."""
+    arrays, document = read(path)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     try:
-        model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+        for module, prefix in ((model, "model."), (average, "average.")):
+            if module is not None:
+                module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
     except RuntimeError as error:
         raise DataError(f"{path} does not fit the recipe's model: {error}") from None
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -62,7 +85,11 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> P
             put(tensors[f"rng.{kind}"])
     device = parameters[0].device
     history = list(tensors["progress.history"].to(device)) if "progress.history" in tensors else []
-    return Progress(document["epoch"], document["step"], document["seconds"], tuple(document["names"]), history)
+    best = math.inf if document["best"] is None else document["best"]
+    return Progress(
+        document["epoch"], document["step"], document["seconds"], tuple(document["names"]), history,
+        best, document["waited"], document["over"],
+    )  # fmt: skip
 
 
 def _generators() -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], None]]]:

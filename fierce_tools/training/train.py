@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits
+from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
 from fierce_tools.losses._nats import nll
 from fierce_tools.menu import DATASETS, LOSSES
 from fierce_tools.menu import split as split_choice
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.recipe import Recipe
-from fierce_tools.training import schedules, state
+from fierce_tools.training import optimizers, schedules, state
+from fierce_tools.training.augment import parse
 from fierce_tools.training.batches import Batch, Examples, Normalization, batch_ends, measure
-from fierce_tools.training.loop import EpochDone, Progress, Step, StepDone, StepLoss, fit
-
-OPTIMIZERS = ("adam", "adamw", "sgd")
+from fierce_tools.training.loop import (
+    EpochDone,
+    Progress,
+    Step,
+    StepDone,
+    StepLoss,
+    enough_memory,
+    fit,
+    members,
+)
+from fierce_tools.training.precision import bf16_is_faster
 
 
 @dataclass(frozen=True)
@@ -43,11 +53,22 @@ class Setup:
     seed: int
 
 
-def dataset(recipe: Recipe) -> Dataset:
-    """The recipe's data, in memory. Raises DataError where they are missing or damaged."""
+# What a teacher says of a batch, by the names under which a loss takes it.
+Teaching = Callable[[Batch], dict[str, Tensor]]
+TEACHER = "teacher_"
+
+
+def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
+    """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged.
+
+    Data that come in `classes` classes already, as other data for a model may, keep their labels.
+    """
     _, argument = split_choice(recipe.data["name"])
     extra = () if argument is None else (argument,)
-    return DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
+    labelled = loaded.classes == classes
+    taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
+    return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
 
 
 def pick_device(name: str) -> torch.device:
@@ -65,10 +86,12 @@ def setup(
     splits: Splits,
     *,
     trusted: str | None = None,
+    teach: Callable[[Examples, Examples | None, Normalization], Teaching] | None = None,
     seed: Annotated[int, "seed of weights, order, dropout, noise and anchors"] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], "where to train; auto: CUDA, else MPS, else CPU"] = "auto",
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], "of the training steps; auto: bf16 on CUDA, else fp32"
+        Literal["auto", "fp32", "bf16", "fastest"],
+        "of the training steps; auto: bf16 on CUDA, else fp32; fastest: by a short measurement",
     ] = "auto",
     channels_last: Annotated[
         Literal["auto", "yes", "no"], "memory layout of convolutions; auto: wherever the model has any"
@@ -76,31 +99,40 @@ def setup(
     normalization: Annotated[
         Literal["standard", "unit"], "inputs to mean 0, deviation 1 of the training split, or bytes / 255"
     ] = "standard",
+    augment: Annotated[
+        tuple[str, ...], "what training images go through: shift:2, crop:4, flip, jitter:0.2, cutmix:1, mixup:0.2"
+    ] = (),
 ) -> Setup:
     """Seed, build the model and its loss, and put the data on the device. Seeds torch's global generators.
 
-    `trusted` names the factory that may be imported (see checkpoints.build). Raises UsageError for a device that is
-    not there or options that do not fit the model.
+    `trusted` names the factory that may be imported (see checkpoints.build); `teach` makes what a teacher says of a
+    batch from both splits on the device and their normalisation. Raises UsageError for a device that is not there or
+    options that do not fit the model, TrainingError where the device's memory is not enough.
     """
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed is {seed}, expected 0 to below 2^63")
     where = pick_device(device)
+    moves = parse(augment, splits.train.images.shape[1:])
     torch.manual_seed(seed)
     model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names), trusted=trusted)
     codebook = _codebook(recipe, model)
-    model.to(where)
-    if channels_last == "yes" or (channels_last == "auto" and any(isinstance(m, nn.Conv2d) for m in model.modules())):
-        model.to(memory_format=torch.channels_last)
+    convolves = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    last = channels_last == "yes" or (channels_last == "auto" and convolves)
     scale = measure(splits.train.images, normalization)
-    train = Examples(splits.train, scale, where)
-    val = Examples(splits.val, scale, where) if len(splits.val) else None
+    with enough_memory(len(splits.train)):
+        model.to(where)
+        if last:
+            model.to(memory_format=torch.channels_last)
+        train = Examples(splits.train, scale, where, augment=moves, channels_last=last)
+        val = Examples(splits.val, scale, where, split="val", channels_last=last) if len(splits.val) else None
     anchors = None if codebook is None else codebook.to(where)
-    step_loss = plain_loss(recipe, anchors)
+    step_loss = loss_step(recipe, anchors, None if teach is None else teach(train, val, scale))
     with torch.no_grad(), torch.random.fork_rng():
         model.eval()
         step_loss(model, next(train.in_order(2)))  # what does not fit is said before anything is written
     bf16 = precision == "bf16" or (precision == "auto" and where.type == "cuda")
-    return Setup(model, step_loss, train, val, scale, anchors, where, bf16, seed)
+    ready = Setup(model, step_loss, train, val, scale, anchors, where, bf16, seed)
+    return replace(ready, bf16=bf16_is_faster(model, train, step_loss)) if precision == "fastest" else ready
 
 
 def _codebook(recipe: Recipe, model: Classifier) -> Tensor | None:
@@ -111,57 +143,84 @@ def _codebook(recipe: Recipe, model: Classifier) -> Tensor | None:
     return module.anchors(model.head.in_features, **{k: v for k, v in recipe.options("loss").items() if k in taken})
 
 
-def plain_loss(recipe: Recipe, anchors: Tensor | None) -> StepLoss:
-    """The recipe's loss as a step: its mean over the batch, and as parts the cross-entropy and what comes on top."""
+def loss_step(recipe: Recipe, anchors: Tensor | None, teaching: Teaching | None = None) -> StepLoss:
+    """The recipe's loss as a step: its mean over the batch, and as parts the cross-entropy and what comes on top.
+
+    A loss takes by name what it wants of logits, labels, features, anchors, epoch, and what `teaching` gives for a
+    batch, such as teacher_logits [B, C]. Of examples mixed in pairs it is λ·loss(labels) + (1 - λ)·loss(partner).
+    Raises UsageError for a loss that wants a teacher where there is none.
+    """
     function: Callable[..., Tensor] = LOSSES.get(recipe.loss["name"])
     parameters = inspect.signature(function).parameters
     options = {k: v for k, v in recipe.options("loss").items() if k in parameters}
-    wants_features, wants_anchors = "features" in parameters, "anchors" in parameters
+    positional = {n: p.default is p.empty for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    # An array with a default is taken where there is one.
+    wanted = [n for n, needed in positional.items() if needed or (teaching is not None and n.startswith(TEACHER))]
+    if teaching is None and any(n.startswith(TEACHER) for n in wanted):
+        raise UsageError(
+            f"loss {recipe.loss['name']} learns from a teacher", "say which: fierce distill --teacher CHECKPOINT"
+        )
+    plain = recipe.loss["name"] == "ce"
 
     def step(model: nn.Module, batch: Batch) -> Step:
         features = model.features(batch.inputs)  # type: ignore[operator]
         logits = model.head(features)  # type: ignore[operator]
-        arrays: dict[str, Any] = {"logits": logits.float(), "labels": batch.labels}
-        if wants_features:
-            arrays["features"] = features.float()
-        if wants_anchors:
-            arrays["anchors"] = anchors
-        loss = function(**arrays, **options).mean()
-        if recipe.loss["name"] == "ce":
+        there: dict[str, Any] = {"logits": logits.float(), "anchors": anchors, "epoch": batch.epoch}
+        if "features" in wanted:
+            there["features"] = features.float()
+        if teaching is not None:
+            there |= teaching(batch)
+        arrays = {name: there[name] for name in wanted if name != "labels"}
+
+        def mean(function: Callable[..., Tensor], **arrays: Any) -> Tensor:
+            found = function(labels=batch.labels, **arrays).mean()
+            if batch.partner is not None and batch.lam < 1:
+                found = batch.lam * found + (1 - batch.lam) * function(labels=batch.partner, **arrays).mean()
+            return found
+
+        loss = mean(function, **arrays, **options)
+        if plain:
             return Step(loss, {}, logits, features)
-        ce = nll(logits.detach().float(), batch.labels).mean()
+        ce = mean(nll, logits=logits.detach().float())
         return Step(loss, {"ce": ce, "penalty": loss.detach() - ce}, logits, features)
 
     return step
 
 
-def make_optimizer(
-    model: nn.Module, name: str, lr: float, momentum: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """One of torch's own, fused where the device has it."""
-    device = next(model.parameters()).device
-    common: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "fused": device.type in ("cpu", "cuda")}
-    if name == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=momentum, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](model.parameters(), **common)
+def check_options(*, epochs: int, batch_size: int, accumulate: int, patience: int | None, **others: Any) -> None:
+    """Raises UsageError for values out of range, before any data are read."""
+    counts = {
+        "epochs": epochs,
+        "batch-size": batch_size,
+        "accumulate": accumulate,
+        "patience": 1 if patience is None else patience,
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise UsageError(f"--{name} is {value}, expected 1 or more")
+    clip_norm, ema = others.get("clip_norm"), others.get("ema")
+    if (clip_norm is not None and not clip_norm > 0) or (ema is not None and not 0 < ema < 1):
+        raise UsageError(f"--clip-norm {clip_norm} --ema {ema}", "expected a norm above 0, and a decay between 0 and 1")
+    schedules.learning_rate(1, epochs, **_taken(schedules.learning_rate, others))
+    optimizers.make_optimizer(nn.Linear(1, 2), **_taken(optimizers.make_optimizer, others))
 
 
-def check_options(*, epochs: int, batch_size: int, lr: float, momentum: float, weight_decay: float) -> None:
-    """Raises UsageError for values out of range."""
-    for name, value, low in (("epochs", epochs, 1), ("batch-size", batch_size, 1), ("weight-decay", weight_decay, 0)):
-        if value < low:
-            raise UsageError(f"--{name} is {value}, expected {low} or more")
-    if not (lr > 0 and np.isfinite(lr)) or not 0 <= momentum < 1:
-        raise UsageError(f"--lr is {lr:g} and --momentum {momentum:g}, expected above 0, and 0 to below 1")
+def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k in inspect.signature(function).parameters}
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training ready to run: iterate over `events`; `save_state` writes where it stands after any of them."""
+    """A training ready to run: iterate over `events`; `save_state` writes where it stands after any of them.
+
+    `model` is what it ends with: the averaged weights where there are any. `bf16` says whether its steps are.
+    """
 
     events: Iterator[StepDone | EpochDone]
     progress: Progress
     save_state: Callable[[Path], None]
+    model: nn.Module
+    bf16: bool
 
 
 def train(
@@ -169,31 +228,82 @@ def train(
     state_path: Path | None = None,
     *,
     epochs: Annotated[int, "passes over the training split"] = 30,
-    batch_size: Annotated[int, "examples a step"] = 64,
-    optimizer: Annotated[Literal["adam", "adamw", "sgd"], "torch's optimiser of that name"] = "adam",
-    lr: Annotated[float, "learning rate; 0.001 suits adam, 0.1 sgd"] = 0.001,
-    momentum: Annotated[float, "momentum of sgd"] = 0.9,
-    weight_decay: Annotated[float, "weight decay of every parameter"] = 0.0,
-    schedule: Annotated[
-        Literal["constant", "cosine"], "how the learning rate goes: level, or by a cosine to 0"
-    ] = "constant",
+    batch_size: Annotated[int, "examples a batch"] = 64,
+    accumulate: Annotated[int, "batches whose gradients make one step"] = 1,
+    clip_norm: Annotated[float | None, "largest norm of the gradient of all parameters together"] = None,
+    ema: Annotated[float | None, "decay of an average of the weights, such as 0.999, which is what is kept"] = None,
+    patience: Annotated[int | None, "epochs without a lower validation loss after which training ends"] = None,
+    compile: Annotated[bool, "compile the model with torch.compile"] = False,
+    **others: Any,
 ) -> Training:
-    """Get a training going, from a saved state where one is given. Raises UsageError for values out of range."""
-    check_options(epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    steps = len(batch_ends(len(setup.train), batch_size))
-    optim = make_optimizer(setup.model, optimizer, lr, momentum, weight_decay)
-    progress = Progress() if state_path is None else state.restore(state_path, setup.model, optim)
+    """Get a training going, from a saved state where one is given; `others` are options of optimiser and schedule.
+
+    Raises UsageError for values out of range, or patience without a validation split.
+    """
+    check_options(
+        epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience,
+        clip_norm=clip_norm, ema=ema, **others,
+    )  # fmt: skip
+    if patience is not None and setup.val is None:
+        raise UsageError(
+            f"--patience {patience} waits for the validation loss, and there is no validation split",
+            "keep one with --val-fraction 0.1, or leave --patience out",
+        )
+    optimizer = optimizers.make_optimizer(setup.model, **_taken(optimizers.make_optimizer, others))
+    average = None
+    if ema is not None:
+        average = AveragedModel(setup.model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True)
+    progress, bf16 = Progress(), setup.bf16
+    if state_path is not None:
+        progress = state.restore(state_path, setup.model, optimizer, average)
+        bf16 = state.read(state_path)[1]["bf16"]
+    if compile:
+        compiled(setup.model)
     events = fit(
         setup.model,
         setup.train,
         setup.val,
         setup.step_loss,
-        optim,
+        optimizer,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=lambda step: schedules.rate(schedule, lr, step, steps * epochs),
+        learning_rate=schedules.learning_rate(
+            -(-len(batch_ends(len(setup.train), batch_size)) // accumulate),
+            epochs,
+            **_taken(schedules.learning_rate, others),
+        ),
         seed=setup.seed,
-        bf16=setup.bf16,
+        bf16=bf16,
+        accumulate=accumulate,
+        clip_norm=clip_norm,
+        average=average,
+        patience=patience,
         progress=progress,
     )
-    return Training(events, progress, lambda path: state.save(path, setup.model, optim, progress))
+    return Training(
+        _said(events) if compile else events,
+        progress,
+        lambda path: state.save(path, setup.model, optimizer, progress, average, bf16),
+        setup.model if average is None else average.module,
+        bf16,
+    )
+
+
+def _said(events: Iterator[StepDone | EpochDone]) -> Iterator[StepDone | EpochDone]:
+    """The events; what a compiler raises becomes a UsageError."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield from events
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).strip().splitlines()[:2])
+        raise UsageError(
+            f"--compile: torch could not compile the model here: {reason}", "leave --compile out"
+        ) from None
+
+
+def compiled(model: nn.Module) -> None:
+    """Compile the features of a model, or of each of its members, in place; it happens when they are first called."""
+    for member in members(model):
+        features: nn.Module = member.features  # type: ignore[assignment]
+        features.compile()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -39,6 +42,16 @@ class Asking(App[None], inherit_bindings=False):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.jobs = Jobs(self.post_message)
+
+    def on_mount(self) -> None:
+        """A lost connection or a `kill` ends the jobs too; a training saves first."""
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
+                asyncio.get_running_loop().add_signal_handler(number, self._ended_by, number)
+
+    def _ended_by(self, number: int) -> None:
+        self.jobs.end_all()
+        self.exit(return_code=128 + number)
 
     def start(self, title: str, arguments: list[str]) -> None:
         """Start a job."""
@@ -96,6 +109,8 @@ class Asking(App[None], inherit_bindings=False):
                 like, of = run.recipe().as_dict(), run.name
             except (FierceError, OSError):
                 self.notify(f"the recipe of {run.name} cannot be read: the form shows the defaults", severity="warning")
+        if like is not None and like.pop("distill", None) is not None:
+            self.notify(f"{of} is a student: the form trains without its teacher; `fierce distill` has one")
         self.push_screen(TrainForm(self.root, self.start, like, of))
 
     def do_compare(self) -> None:

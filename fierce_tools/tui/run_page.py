@@ -49,6 +49,7 @@ class Facts:
     sizes: Mapping[str, int]
     log: Sequence[str]
     students: Sequence[str]
+    lineage: Sequence[str]
     problems: Sequence[str]
     gone: bool = False
 
@@ -57,7 +58,7 @@ def read(run: Run) -> Facts:
     """Read a run's files, whatever state they are in. Never raises."""
     problems: list[str] = []
     if not run.path.is_dir():
-        return Facts({}, "", "", (), {}, {}, {}, (), (), ("this run was deleted",), True)
+        return Facts({}, "", "", (), {}, {}, {}, (), (), (), ("this run was deleted",), True)
     info = run.info()
     if not info:
         problems.append("run.json is missing or damaged")
@@ -81,7 +82,7 @@ def read(run: Run) -> Facts:
             problems.append(str(error))
     return Facts(
         info, runs.state(run, info), recipe, run.metrics(), tensors, document, sizes(run.path), log_tail(run.path),
-        students(run), problems,
+        students(run), runs.lineage(run), problems,
     )  # fmt: skip
 
 
@@ -277,7 +278,6 @@ def _named(pairs: Mapping[str, Any], width: int) -> list[Text]:
 def _facts(chosen: Chosen, facts: Facts, width: int) -> list[Text]:
     info, row = facts.info, chosen.row
     said = info.get("command")
-    teachers = info.get("teachers")
     versions = info.get("versions")
     seed = facts.document.get("recipe", {}).get("train", {}).get("seed", row.get("seed"))
     pairs = {
@@ -291,7 +291,7 @@ def _facts(chosen: Chosen, facts: Facts, width: int) -> list[Text]:
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else None,
         "tags": " ".join(map(str, row.get("tags") or [])),
         "note": row.get("note"),
-        "teachers": ", ".join(cells.teacher(t) for t in teachers) if isinstance(teachers, list) else None,
+        "taught by": " ← ".join(facts.lineage),
         "students": ", ".join(facts.students),
     }
     return _named({k: v for k, v in pairs.items() if v not in (None, "")}, width)

@@ -150,7 +150,7 @@ def test_lists(fierce) -> None:
     assert set(counts) == set(MODELS.names())
     assert (counts["mnist-student"], counts["mnist-small"], counts["mnist-large"]) == (20_490, 1_433_610, 2_560_906)
     assert counts["factory"] is None
-    assert counts["torchvision"] is None, "it takes three channels"
+    assert counts["torchvision"] == 11_181_642 - 2 * 64 * 49, "a first convolution of one channel"
     assert "2,395,210 (mlp:1200-1200)" in fierce("list", "models")[1]
     assert "11,181,642" in fierce("list", "models", "--shape", "32x32x3")[1]
     assert [row["name"] for row in json.loads(fierce("list", "losses", "--format", "json")[1])] == list(LOSSES.names())

@@ -141,7 +141,9 @@ def test_a_resnet_says_what_it_said(fierce, resnet: nn.Module, pictures: np.ndar
     _, document = files.read_header(Path("r.fierce.safetensors"))
     assert document is not None
     assert set(document["recipe"]) == {"data", "model"}, "nothing is made up of how it was trained"
-    assert document["recipe"]["model"] == {"name": "torchvision:resnet18", "head": "fc"}
+    assert document["recipe"]["model"] == {
+        "name": "torchvision:resnet18", "head": "fc", "stem": "standard",
+    }  # fmt: skip
     assert document["recipe"]["data"]["val_fraction"] == 0.2
     assert (document["seed"], document["epoch"]) == (None, None)
     assert document["origin"] == {"file": "r" + suffix, "sha256": files.file_sha256(Path("r" + suffix))}

@@ -14,7 +14,6 @@ from fierce_tools import recipe
 from fierce_tools.data import digits
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import TrainingError, UsageError
-from fierce_tools.training import schedules
 from fierce_tools.training.batches import Examples, batch_ends, measure
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone, evenly_spaced
@@ -181,13 +180,6 @@ def test_channels_go_their_own_way() -> None:
     scale = measure(images, "standard")
     np.testing.assert_allclose(scale.mean, [0, 100, 100])
     np.testing.assert_allclose(scale.std, [1, 1, 100])
-
-
-def test_schedules_by_hand() -> None:
-    assert schedules.rate("constant", 0.1, 77, 100) == 0.1
-    assert schedules.rate("cosine", 0.1, 0, 100) == pytest.approx(0.1)
-    assert schedules.rate("cosine", 0.1, 50, 100) == pytest.approx(0.05)
-    assert 0 < schedules.rate("cosine", 0.1, 99, 100) < 1e-4
 
 
 def test_outputs_are_the_models_and_leave_it_alone(splits: Splits) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import drive, settled, text_of
+from test_jobs import group
 
 from fierce_tools import sources
 from fierce_tools.experiments._ask import ask
@@ -429,3 +433,31 @@ def test_a_damaged_answer_is_offered_anew(asked_root: Path) -> None:
         assert isinstance(app.home.panes[7], JobsPane)
 
     drive(asked_root, body)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_killed_dashboard_leaves_no_job(asked_root: Path, tmp_path: Path, number: int) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom fierce_tools.tui import jobs\n"
+        "from fierce_tools.tui.app import Dashboard\n"
+        "class Busy(Dashboard):\n"
+        "    def on_ready(self):\n        self.start('sleep', ['analyze', 'entropy'])\n"
+        "    def on_job_news(self, message):\n"
+        "        if message.job.pid and message.job.alive:\n"
+        "            Path('pid').write_text(str(message.job.pid))\n"
+        "sys.executable = './sleeper'\n"
+        "app = Busy(Path('runs'))\napp.run(headless=True)\nraise SystemExit(app.return_code)\n"
+    )
+    sleeper = tmp_path / "sleeper"
+    sleeper.write_text("#!/bin/sh\nsleep 60 & exec sleep 60\n")
+    sleeper.chmod(0o755)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    for _ in range(400):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
+            break
+        time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    assert len(group(pid)) == 2
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 128 + number, process.stderr and process.stderr.read()
+    assert group(pid) == []
