@@ -1,6 +1,7 @@
 """The dashboard: a view over run folders, their outputs and reports, with the keyboard, over ssh.
 
-app.py opens it, screen.py lays it out. What hangs into it does so at five places:
+app.py opens it and carries commands; home.py is the screen: watching.py keeps it up to date from store.py and tail.py,
+listing.py orders the lines, choosing.py answers what is done to them. What hangs into it does so at five places:
 
 - **A tab** is a `panes.Pane` listed in tabs.py. It is told what to show by `Pane.show(chosen)`: the marked runs, or the
   one under the cursor; again whenever these or their files change while the tab can be seen.
@@ -11,5 +12,6 @@ app.py opens it, screen.py lays it out. What hangs into it does so at five place
 - **Jobs** are told by `app.board`, any `panes.Board`: how many run, what the footer says of them, how to end them.
 - **What is on the screen** goes to files as `panes.Sheet`: `Pane.sheet()` gives the one of a tab.
 
+chart.Chart draws any chart.Plot in braille; settings.py and memory.py hold what a person set and said.
 Workers are started with exit_on_error=False and only post messages: one handler in the app turns a failure to a toast.
 """

@@ -146,6 +146,9 @@ def test_a_cancelled_job_leaves_no_child(program, monkeypatch: pytest.MonkeyPatc
     job, _ = ran(ignored, during=during)
     assert job.state == "cancelled"
     assert job.pid is not None
+    await_gone = time.monotonic() + 5.0
+    while group(job.pid) and time.monotonic() < await_gone:  # killed, but perhaps not yet gone
+        time.sleep(0.02)
     assert group(job.pid) == []
     if ignored == "SIGINT,SIGTERM":
         assert job.code == -signal.SIGKILL

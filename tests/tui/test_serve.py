@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,14 @@ def served(root: Path) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
+        url = process.stdout.readline().strip()
+        port = int(url.partition("//")[2].partition("/")[0].partition(":")[2])
+        for _ in range(200):  # it is said just before it listens
+            with socket.socket() as trial:
+                if trial.connect_ex((HOST, port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield url
     finally:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
