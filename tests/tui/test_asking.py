@@ -27,7 +27,8 @@ from fierce_tools.tui.forms import AskForm
 from fierce_tools.tui.images import Gallery, Large
 from fierce_tools.tui.jobs_pane import JobsPane
 from fierce_tools.tui.prompt import Confirm
-from fierce_tools.tui.run_page import RunPage, sparkline
+from fierce_tools.tui.run_page import RunPage
+from fierce_tools.tui.run_words import sparkline
 from fierce_tools.tui.tabs import TABS
 from fierce_tools.tui.training_form import TrainForm
 
