@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import secrets
@@ -42,7 +43,18 @@ class Loopback(Server):
         logging.basicConfig(level="WARNING", format="%(message)s")
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say where it is and who can see it."""
+        """Say where it is as soon as it is there."""
+        self._saying = asyncio.create_task(self._say())
+
+    async def _say(self) -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(HOST, self.port)
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            break
         print(self.url, flush=True)
         print(
             f"the dashboard is served on this machine's loopback address only, to whoever has the address above; from "
