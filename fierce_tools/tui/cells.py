@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)", "teachers": "teacher"}
+HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
 # Left out one after another where the table is narrow.
 SPARE = (
-    "note", "seed", "model", "dataset", "entropy", "teachers", "tags", "ece", "loss", "age", "last", "epoch", "state",
+    "note", "seed", "model", "dataset", "entropy", "teacher", "tags", "ece", "loss", "age", "last", "epoch", "state",
     "best",
 )  # fmt: skip
 NUMBERS = ("epoch", "best", "last", "ece", "entropy", "seed", "age")
@@ -33,8 +33,6 @@ def cell(key: str, row: Mapping[str, Any], spread: Mapping[str, float] | None = 
         return f"{row['epoch']}/{row['epochs']}" if row.get("epochs") is not None else str(row["epoch"])
     if key == "age":
         return age(time.time() - row["modified"])
-    if key == "teachers":
-        return ", ".join(teacher(t) for t in value or [])
     if key == "tags":
         return " ".join(map(str, value or []))
     if key in DECIMALS:
@@ -44,15 +42,6 @@ def cell(key: str, row: Mapping[str, Any], spread: Mapping[str, float] | None = 
             return f"{shown}±{spread[key]:.{decimals}f}".replace("±0.", "±.")
         return shown + " " * (decimals + 2) * folded
     return "" if value is None else str(value).replace("\n", " ")
-
-
-def teacher(entry: Any) -> str:
-    """A teacher's name, from what run.json says of it."""
-    if not isinstance(entry, Mapping):
-        return str(entry)
-    if entry.get("run"):
-        return str(entry["run"]).rstrip("/").rpartition("/")[2]
-    return str(entry.get("path") or str(entry.get("sha256", "?"))[:8]).rpartition("/")[2]
 
 
 def age(seconds: float) -> str:

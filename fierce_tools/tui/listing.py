@@ -15,7 +15,7 @@ from fierce_tools.menu import unknown
 
 Query = tuple[tuple[query.Term, ...], ...]
 COLUMNS = (
-    "name", "state", "epoch", "best", "last", "ece", "entropy", "loss", "model", "dataset", "seed", "teachers", "tags",
+    "name", "state", "epoch", "best", "last", "ece", "entropy", "loss", "model", "dataset", "seed", "teacher", "tags",
     "note", "age",
 )  # fmt: skip
 KEYS = (*COLUMNS, "epochs", "tag", "acc", "accuracy", "error", "path")
@@ -86,9 +86,9 @@ def _key(line: Line, sort: str) -> Any:
     if sort == "age":
         # Runs that train now keep their places instead of overtaking one another at every write.
         return -math.inf if line.row["state"] == "running" else -line.row["modified"]
-    if sort in ("tags", "teachers"):
+    if sort == "tags":
         return ", ".join(map(str, value)) if value else None
-    if sort in ("name", "state", "loss", "model", "dataset", "note"):
+    if sort in ("name", "state", "loss", "model", "dataset", "teacher", "note"):
         return str(value).lower() if value else None
     return value if isinstance(value, int | float) else None
 

@@ -114,7 +114,7 @@ class RunsTable(ScrollView, can_focus=True):
             head = len(cells.HEADS.get(key, key)) + (key == self.sort)
             wanted[key] = max(head, *map(len, texts)) if filled else 0
         wanted["name"] = max(wanted.get("name", 0), 10)
-        for key, most in (("tags", 18), ("note", 30), ("teachers", 18), ("loss", 18), ("model", 18), ("dataset", 16)):
+        for key, most in (("tags", 18), ("note", 30), ("teacher", 18), ("loss", 18), ("model", 18), ("dataset", 16)):
             wanted[key] = min(wanted[key], most)
         self._widths = cells.columns_for(max(self.size.width - 3, 8), wanted)
         self.virtual_size = Size(self.size.width, len(self.lines) + 1)
@@ -181,7 +181,7 @@ class RunsTable(ScrollView, can_focus=True):
             if key == "state":
                 name = STATE_STYLES.get(str(line.row["state"]))
                 style += self._rich(f"runs--{name}") if name else self._rich("runs--faint")
-            elif key in ("age", "tags", "note", "teachers", "seed", "dataset", "model"):
+            elif key in ("age", "tags", "note", "teacher", "seed", "dataset", "model"):
                 style += self._rich("runs--faint")
             elif key == "name" and mark is not None:
                 style += Style(color=mark[0])

@@ -129,13 +129,11 @@ class Watching(Screen[None], inherit_bindings=False):
         row = self._rows.get(name)
         if row is None:
             entry = self.store.entries[name]
-            teachers = entry.info.get("teachers")
             row = self._rows[name] = {
                 **entry.row,
                 "modified": entry.modified,
                 "tags": list(dict.fromkeys([*entry.row["tags"], *self.memory.tags.get(name, [])])),
                 "note": self.memory.notes.get(name),
-                "teachers": teachers if isinstance(teachers, list) else [],
             }
         return row
 

@@ -26,6 +26,6 @@ def runs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.utime(broken / "recipe.toml", (time.time() - 2 * 86400 - 60,) * 2)
     make(
         root, "student", rows(8, start=0.8), loss="ce", epochs=9, tags=["paper"], age=86400 + 60,
-        teachers=[{"sha256": "ab" * 32, "path": "/x/ce-s0/model.safetensors", "run": "runs/ce-s0"}],
+        teachers=[{"sha256": "ab" * 32, "path": "/x/ce-s0/model.safetensors", "run": "ce-s0"}],
     )  # fmt: skip
     return root

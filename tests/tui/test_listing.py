@@ -13,7 +13,7 @@ def row(name: str, **more: Any) -> dict[str, Any]:
     base = {
         "name": name, "loss": "ce", "model": "cnn", "dataset": "digits", "seed": 0, "epoch": 8, "epochs": 8,
         "best": 0.9, "last": 0.8, "ece": 0.05, "entropy": 2.0, "state": "done", "modified": time.time() - 9000,
-        "tags": [], "note": None, "teachers": [], "error": None, "path": f"/runs/{name}",
+        "tags": [], "note": None, "teacher": None, "error": None, "path": f"/runs/{name}",
     }  # fmt: skip
     return base | more
 
@@ -21,7 +21,7 @@ def row(name: str, **more: Any) -> dict[str, Any]:
 ROWS = [
     row("a", best=0.7, last=0.65, tags=["keep"]),
     row("b", best=0.95, last=0.9, loss="fierce", modified=time.time() - 500),
-    row("c", best=None, last=None, state="running", modified=time.time() - 5000),
+    row("c", teacher="big", best=None, last=None, state="running", modified=time.time() - 5000),
 ]
 
 
@@ -44,7 +44,7 @@ def test_order() -> None:
     ("text", "found"),
     [
         ("", "abc"), ("acc>0.85", "b"), ("best>0.6 -loss:fierce", "a"), ("tag:keep | loss:fierce", "ab"),
-        ("state:running", "c"), ("age<2000", "b"), ("nothing", ""), ("-tag:keep", "bc"), ("digits", "abc"),
+        ("state:running", "c"), ("age<2000", "b"), ("nothing", ""), ("-tag:keep", "bc"), ("teacher:b", "c"), ("digits", "abc"),
     ],
 )  # fmt: skip
 def test_filters(text: str, found: str) -> None:
@@ -74,14 +74,12 @@ def test_seeds_fold_to_mean_and_deviation() -> None:
 
 
 def test_cells() -> None:
-    line = row(
-        "a", last=None, teachers=[{"run": "runs/big"}, {"path": "/x/m.safetensors"}, {"sha256": "abcdef0123"}, "z"]
-    )
+    line = row("a", last=None, teacher="big + small")
     spread = {"best": 0.012}
     shown = {key: cells.cell(key, line, spread, folded=True) for key in ("best", "last", "epoch", "state", "age")}
     assert shown == {"best": "0.9000±.0120", "last": "–      ", "epoch": "8/8", "state": "✓ done", "age": "2h"}
     assert cells.cell("last", line) == "–"
-    assert cells.cell("teachers", line) == "big, m.safetensors, abcdef01, z"
+    assert (cells.cell("teacher", line), cells.cell("teacher", row("b"))) == ("big + small", "")
     assert [cells.age(s) for s in (0, 59, 60, 3600, 86400 * 3)] == ["0s", "59s", "1m", "1h", "3d"]
     assert [cells.fit("abc", n) for n in (0, 1, 2, 3, 4)] == ["", "…", "a…", "abc", "abc "]
 
