@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -228,11 +228,15 @@ def listing(root: Path) -> list[Run]:
     """Every run folder of `root`, oldest first; empty where there is none."""
     try:
         with os.scandir(root) as entries:
-            paths = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+            found = [Run(Path(entry.path)) for entry in entries if not entry.name.startswith(".") and is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [p for p in paths if (p / "recipe.toml").exists() or (p / "run.json").exists()]
-    return [Run(p) for p in sorted(found, key=lambda p: (_modified(p / "recipe.toml"), p.name))]
+    return sorted(found, key=lambda run: (_modified(run.recipe_path), run.name))
+
+
+def is_run(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a run's: it holds a recipe or a run.json."""
+    return entry.is_dir() and any(os.path.exists(f"{entry.path}/{name}") for name in ("recipe.toml", "run.json"))
 
 
 def state(run: Run, info: Mapping[str, Any] | None = None) -> str:
@@ -259,12 +263,25 @@ def _alive(pid: Any) -> bool:
 
 def summary(run: Run) -> dict[str, Any]:
     """One row of `fierce runs`: what was trained, how far it is, best and last figures on validation. Never raises."""
-    info, rows = run.info(), run.metrics()
+    return summarize(run, run.info(), *written(run), run.metrics())
+
+
+def written(run: Run) -> tuple[dict[str, Any], str | None]:
+    """The recipe as its file says it, and what is wrong with it. Never raises."""
     try:
-        document = recipe.load(run.recipe_path)
-        problem = None
+        return recipe.load(run.recipe_path), None
     except (FierceError, OSError) as error:
-        document, problem = {}, str(error)
+        return {}, str(error)
+
+
+def summarize(
+    run: Run,
+    info: Mapping[str, Any],
+    document: Mapping[str, Any],
+    problem: str | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """`summary` of what was read already; of the rows of metrics the best one and the last do."""
     last = rows[-1] if rows else {}
     accuracies = [r["val_accuracy"] for r in rows if isinstance(r.get("val_accuracy"), int | float)]
     age = time.time() - max(_modified(run.metrics_path), _modified(run.info_path), _modified(run.recipe_path))
@@ -299,6 +316,11 @@ def summary(run: Run) -> dict[str, Any]:
         "error": problem or info.get("error"),
         "path": str(run.path),
     }
+
+
+def searchable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `summary` under every name that a filter knows: acc and accuracy are last, tag is tags."""
+    return {**row, "acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
 
 
 def teachers(info: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -41,6 +41,7 @@ COMMANDS = [
     ("analyze", "--help"),
     ("runs", "--help"),
     ("runs", "show", "--help"),
+    ("tui", "--help"),
     ("list", "--help"),
     ("list", "models", "--help"),
     ("list", "losses"),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, compare, distill, distill_chain, import_, infer, listing, mutual, train
+from fierce_tools.cli import analyze, compare, distill, distill_chain, import_, infer, listing, mutual, train, tui
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.cli.options import extend
 from fierce_tools.errors import EXIT_CODES
@@ -72,6 +72,7 @@ def build(asked: str | None = None) -> typer.Typer:
     table.callback(invoke_without_command=True)(runs_command.table)
     table.command("show")(runs_command.show)
     app.add_typer(table, name="runs")
+    app.command("tui")(tui.tui)
     menus = typer.Typer(no_args_is_help=True, help="List the models, datasets, losses and analyses there are.")
     for function in (listing.models, listing.datasets, listing.losses, listing.analyses):
         menus.command()(function)

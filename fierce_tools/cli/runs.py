@@ -11,6 +11,8 @@ import typer
 from fierce_tools import files, query, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Format, RunsDir
+from fierce_tools.drawn.cells import show as show_cell
+from fierce_tools.drawn.cells import show_age
 from fierce_tools.menu import unknown
 
 HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
@@ -61,8 +63,7 @@ def _matches(filter: str, row: dict[str, Any]) -> bool:
     for term in (t for terms in parsed for t in terms):
         if term.key and term.key not in KEYS:
             raise unknown("column in --filter:", term.key, KEYS)
-    more = {"acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
-    return query.matches(parsed, {**row, **more})
+    return query.matches(parsed, runs.searchable(row))
 
 
 def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def _fitting(rows: list[dict[str, Any]]) -> list[str]:
     shown = [name for name in COLUMNS if name != "teacher" or any(row["teacher"] for row in rows)]
     if not sys.stdout.isatty():
         return shown
-    wide = {n: max([len(HEADS.get(n, n)), *(len(text.show(_cell(n, r))) for r in rows)]) + 2 for n in COLUMNS}
+    wide = {n: max([len(HEADS.get(n, n)), *(len(show_cell(_cell(n, r))) for r in rows)]) + 2 for n in COLUMNS}
     for name in [n for n in SPARE if n in shown]:
         if sum(wide[n] for n in shown) <= text.width():
             break
@@ -92,7 +93,7 @@ def _cell(name: str, row: dict[str, Any]) -> str | int | float | None:
     if name == "epoch":
         return f"{row['epoch']}/{row['epochs']}" if row["epochs"] is not None else str(row["epoch"])
     if name == "age":
-        return text.show_age(row["age"])
+        return show_age(row["age"])
     return row[name]
 
 
