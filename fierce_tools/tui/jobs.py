@@ -22,7 +22,7 @@ from textual.message import Message
 from fierce_tools.errors import EXIT_CODES
 
 # Commands that can tell their progress as lines of JSON.
-TELLING = ("train", "distill", "distill-chain")
+TELLING = ("train", "distill", "distill-chain", "mutual")
 # How long a job is given after it was asked to stop, after it was told to, and after it was killed (seconds).
 GRACE = ((signal.SIGINT, 12.0), (signal.SIGTERM, 4.0), (getattr(signal, "SIGKILL", signal.SIGTERM), 4.0))
 LINES, LINE = 2_000, 2_000

@@ -11,7 +11,6 @@ from typing import Any
 from fierce_tools import files, runs
 from fierce_tools.errors import FierceError
 from fierce_tools.runs import Run
-from fierce_tools.tui import cells
 
 LOG_LINES = 12
 
@@ -97,9 +96,5 @@ def log_tail(path: Path) -> list[str]:
 
 def students(run: Run) -> list[str]:
     """Runs beside this one that name it as their teacher."""
-    found = []
-    for other in runs.listing(run.path.parent):
-        taught = other.info().get("teachers")
-        if isinstance(taught, list) and run.name in (cells.teacher(t) for t in taught):
-            found.append(other.name)
-    return found
+    every = [(other.name, runs.teachers(other.info())) for other in runs.listing(run.path.parent)]
+    return [name for name, teachers in every if run.name in (t["name"] for t in teachers)]
