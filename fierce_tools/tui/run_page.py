@@ -117,12 +117,8 @@ def log_tail(path: Path) -> list[str]:
 
 def students(run: Run) -> list[str]:
     """Runs beside this one that name it as their teacher."""
-    found = []
-    for other in runs.listing(run.path.parent):
-        taught = other.info().get("teachers")
-        if isinstance(taught, list) and run.name in (cells.teacher(t) for t in taught):
-            found.append(other.name)
-    return found
+    others = runs.listing(run.path.parent)
+    return [other.name for other in others if run.name in (t["name"] for t in runs.teachers(other.info()))]
 
 
 def sparkline(values: Iterable[Any], width: int) -> str:
