@@ -58,7 +58,7 @@ class Graph:
 
     def _one(self, number: int, stream: Stream) -> Iterator[int]:
         job = self._job
-        self._of = job.targets.of(np.array(number))
+        self._of = job.targets.of(np.array(number))._replace(only=None)  # what is recorded is for all of them
         if self._graph is None:
             first = next(batches(job, stream, channels_last=job.convolves))
             if len(first.rows) == job.batch_size:
@@ -100,7 +100,7 @@ class Graph:
         self._inputs, self._rows = inputs.clone(), rows.clone()
         # Coefficients live in the recorded step's memory too; a student's own are copied in.
         table, temperature, soft, hard = (t.clone() for t in self._of[:4])
-        self._slots = Coefficients(table, temperature, soft, hard, self._of.any_soft, self._of.any_hard)
+        self._slots = self._of._replace(table=table, temperature=temperature, soft=soft, hard=hard)
         self._kinds = self._of.any_soft, self._of.any_hard
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

@@ -15,7 +15,10 @@ from fierce_tools.training._students import Student
 
 
 class Coefficients(NamedTuple):
-    """Of students [...]: which table i64, temperature, factor of the soft term, factor of the cross-entropy."""
+    """Of students [...]: which table i64, temperature, factor of the soft term, factor of the cross-entropy.
+
+    `only` is the table where all have the same one.
+    """
 
     table: Tensor
     temperature: Tensor
@@ -23,6 +26,7 @@ class Coefficients(NamedTuple):
     hard: Tensor
     any_soft: bool
     any_hard: bool
+    only: int | None
 
 
 class Targets:
@@ -63,7 +67,7 @@ class Targets:
 
         return Coefficients(
             torch.tensor(table, device=device).view(shape), there(own), there(soft), there(hard),
-            any(soft), any(hard),
+            any(soft), any(hard), table[0] if len(set(table)) == 1 else None,
         )  # fmt: skip
 
     def loss(self, logits: Tensor, rows: Tensor, of: Coefficients, share: Tensor | None = None) -> Tensor:
@@ -73,16 +77,18 @@ class Targets:
         term is -Σ q log p: KL less the soft label's own entropy, which no gradient sees.
         """
         logits = logits.to(self.dtype)
-        rows = rows.expand(logits.shape[:-1])
-        loss = torch.zeros(logits.shape[:-1], dtype=self.dtype, device=logits.device)
+        parts = []
         if of.any_soft:
-            q = self.tables[of.table[..., None], rows]
+            q = self.tables[of.table[..., None], rows] if of.only is None else self.tables[of.only][rows]
             log_p = F.log_softmax(logits / of.temperature[..., None, None], dim=-1)
-            loss = loss - of.soft[..., None] * (q * log_p).sum(dim=-1)
+            parts.append((q * log_p).sum(dim=-1) * -of.soft[..., None])
         if of.any_hard:
-            labels = self.labels[rows]
+            labels = self.labels[rows].expand(logits.shape[:-1])
             ce = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(labels.shape)
-            loss = loss + of.hard[..., None] * ce
+            parts.append(of.hard[..., None] * ce)
+        if not parts:  # all weights are 0: nothing is learned
+            parts.append(logits.sum(dim=-1) * 0)
+        loss = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         return loss.mean(dim=-1) if share is None else (loss * share).sum(dim=-1)
 
 
