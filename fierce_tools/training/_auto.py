@@ -19,8 +19,10 @@ from fierce_tools.training._students import Stack
 from fierce_tools.training._unfolded import unfold_convolutions
 
 ENGINES: dict[str, Engine] = {"sequential": Sequential, "stacked": Stacked, "unfolded": Unfolded, "graph": Graph}
-# Seconds a measurement may take for each engine, and its part of what the whole training will.
+# Seconds a measurement may take for each engine, and its part of what the whole training will, a few steps aside.
 BUDGET, PART = 0.3, 0.005
+# Students that are measured together at least.
+LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def named(job: Job, engine: str) -> Choice:
 def fastest(job: Job, stacks: Mapping[str, list[Stack]], examples: int, refused: Mapping[str, str]) -> Choice:
     """The engine with the shortest step for each student, measured on the largest stack it would train.
 
-    `examples` are those of all students over all epochs. torch's generators are left as they were.
+    Of a stack whose step would take too long a part is measured: its students are by then no longer bound by what a
+    step costs beside its arithmetic. `examples` are those of all students over all epochs. torch's generators are
+    left as they were.
     """
     refused = dict(refused)
     students = max(len(stack.students) for found in stacks.values() for stack in found)
@@ -74,6 +78,8 @@ def fastest(job: Job, stacks: Mapping[str, list[Stack]], examples: int, refused:
     budget, best = BUDGET, math.inf
     for name in left:
         stack = max(stacks[name], key=lambda s: len(s.students))
+        if best < math.inf:
+            stack = portion(stack, max(LEAST, int(BUDGET / (4 * best * job.batch_size))))
         with torch.random.fork_rng():
             try:
                 seconds[name] = seconds_per_example(ENGINES[name](job, stack), job.device, budget, best)
@@ -85,6 +91,13 @@ def fastest(job: Job, stacks: Mapping[str, list[Stack]], examples: int, refused:
         best = min(best, seconds[name])
         budget = min(BUDGET, PART * best * examples)
     return Choice(min(seconds, key=lambda n: seconds[n]), seconds, refused)
+
+
+def portion(stack: Stack, most: int) -> Stack:
+    """At most that many students of a stack, of as many of its streams as can be."""
+    streams, each = stack.numbers.shape
+    kept = min(streams, max(1, most // each))
+    return Stack(stack.streams[:kept], stack.numbers[:kept, : max(1, most // kept)])
 
 
 def most_students(job: Job, memory: float, *, engine: str) -> int:
