@@ -20,6 +20,9 @@ from fierce_tools.menu import Menu, literal, parsed, split, unknown
 KINDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "choice": "choice",
          "ints": "whole numbers", "floats": "numbers", "strs": "words"}  # fmt: skip
 
+# Arguments of those names are files or folders.
+PATHS = ("file", "path")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -68,7 +71,9 @@ class Option:
             numbers = ranges.parse(value) if isinstance(value, str) else tuple(_flat(value))
             return tuple(_whole(v) if self.kind == "ints" else _plain(v) for v in numbers)
         if self.kind == "strs":
-            return tuple(v.strip() for v in value.split(",")) if isinstance(value, str) else tuple(map(str, value))
+            return (
+                tuple(v.strip() for v in value.split(",")) if isinstance(value, str) else tuple(map(str, _flat(value)))
+            )
         if self.kind == "bool":
             words = {"true": True, "false": False, "yes": True, "no": False}
             if isinstance(value, str) and value.lower() in words:

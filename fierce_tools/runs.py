@@ -2,6 +2,9 @@
 
 runs/NAME/  recipe.toml  run.json  metrics.jsonl  model.safetensors  epochs/  outputs/  analyses/
             state.safetensors while it is unfinished
+
+Peers that are trained at once have a run each, and a folder for the group: recipe.toml, run.json, and as metrics.jsonl
+the means over them.
 """
 
 from __future__ import annotations
@@ -12,13 +15,13 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import files, menu, recipe
+from fierce_tools import binding, files, menu, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
 
 if TYPE_CHECKING:
@@ -149,17 +152,63 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 
 def _readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, the loss's weight and the options that differ from its defaults, and the seed."""
-    name, _ = menu.split(str(made.data["name"]))
-    if name == "arrays":
-        name = Path(str(made.data["name"]).partition(":")[2]).stem
-    parts = [name, str(made.model["name"]), str(made.loss["name"])]
+    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+    if made.mutual is not None:
+        parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
+        return as_name("-".join(parts))
+    parts = [*_data_parts(made), str(made.model["name"])]
+    if made.model["bottleneck"] is not None:
+        parts.append(f"bottleneck{made.model['bottleneck']}")
+    parts.append(str(made.loss["name"]))
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+    parts += _taught(made.distill or {})
     parts.append(f"s{made.train['seed']}")
-    return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+    return as_name("-".join(parts))
+
+
+def as_name(text: str) -> str:
+    """Text as a part of a folder's name."""
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-")[:120]
+
+
+def _taught(distill: Mapping[str, Any]) -> list[str]:
+    """Whom a student learns from and on what, as parts of a name."""
+    from_ = [_label(path) for path in distill.get("teachers", ())]
+    from_ += [Path(distill["teacher_outputs"]).stem] if distill.get("teacher_outputs") else []
+    on = [f"on-{Path(distill['transfer_set']).stem}"] if distill.get("transfer_set") else []
+    without = [f"without-{'-'.join(distill['drop_class'])}"] if distill.get("drop_class") else []
+    return [*([f"from-{'+'.join(from_)}"] if from_ else []), *on, *without]
+
+
+def _label(checkpoint: str) -> str:
+    """A checkpoint's run, or its own name where it lies in none."""
+    path = Path(checkpoint)
+    return path.parent.name if path.name == "model.safetensors" else path.stem
+
+
+def _data_parts(made: recipe.Recipe) -> list[str]:
+    """The dataset, a file by its stem, and those options that change it for any dataset."""
+    name, argument = menu.split(str(made.data["name"]))
+    spec = binding.read(menu.DATASETS, made.data["name"])
+    if spec.argument is not None and spec.argument.name in binding.PATHS:
+        path = Path(str(argument))
+        name = path.stem if path.suffix else path.name or name
+    elif argument is not None:
+        name += f"-{argument}"
+    parts = [name]
+    for option in recipe.transforms():
+        value = made.data[option.name]
+        if value == option.default:
+            continue
+        said = option.name.replace("_", "-")
+        if isinstance(value, tuple):
+            parts.append(f"{said}-{'-'.join(map(str, value))}")
+        else:
+            parts.append(Path(value).stem if isinstance(value, str) else f"{said}{value:g}")
+    return parts
 
 
 def find(name: str, root: Path) -> Run:
@@ -179,11 +228,15 @@ def listing(root: Path) -> list[Run]:
     """Every run folder of `root`, oldest first; empty where there is none."""
     try:
         with os.scandir(root) as entries:
-            paths = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
+            found = [Run(Path(entry.path)) for entry in entries if not entry.name.startswith(".") and is_run(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [p for p in paths if (p / "recipe.toml").exists() or (p / "run.json").exists()]
-    return [Run(p) for p in sorted(found, key=lambda p: (_modified(p / "recipe.toml"), p.name))]
+    return sorted(found, key=lambda run: (_modified(run.recipe_path), run.name))
+
+
+def is_run(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder is a run's: it holds a recipe or a run.json."""
+    return entry.is_dir() and any(os.path.exists(f"{entry.path}/{name}") for name in ("recipe.toml", "run.json"))
 
 
 def state(run: Run, info: Mapping[str, Any] | None = None) -> str:
@@ -210,12 +263,25 @@ def _alive(pid: Any) -> bool:
 
 def summary(run: Run) -> dict[str, Any]:
     """One row of `fierce runs`: what was trained, how far it is, best and last figures on validation. Never raises."""
-    info, rows = run.info(), run.metrics()
+    return summarize(run, run.info(), *written(run), run.metrics())
+
+
+def written(run: Run) -> tuple[dict[str, Any], str | None]:
+    """The recipe as its file says it, and what is wrong with it. Never raises."""
     try:
-        document = recipe.load(run.recipe_path)
-        problem = None
+        return recipe.load(run.recipe_path), None
     except (FierceError, OSError) as error:
-        document, problem = {}, str(error)
+        return {}, str(error)
+
+
+def summarize(
+    run: Run,
+    info: Mapping[str, Any],
+    document: Mapping[str, Any],
+    problem: str | None,
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """`summary` of what was read already; of the rows of metrics the best one and the last do."""
     last = rows[-1] if rows else {}
     accuracies = [r["val_accuracy"] for r in rows if isinstance(r.get("val_accuracy"), int | float)]
     age = time.time() - max(_modified(run.metrics_path), _modified(run.info_path), _modified(run.recipe_path))
@@ -226,11 +292,15 @@ def summary(run: Run) -> dict[str, Any]:
 
     table = document.get("train")
     train: dict[str, Any] = table if isinstance(table, dict) else {}
+    together = document.get("mutual")
+    mutual: dict[str, Any] = together if isinstance(together, dict) else {}
+    peers = info.get("peers") if isinstance(info.get("peers"), list) else None
     return {
         "name": run.name,
-        "loss": named("loss"),
-        "model": named("model"),
+        "loss": mutual.get("method", named("loss")),
+        "model": named("model") if peers is None else "+".join(map(str, mutual.get("models", ()))),
         "dataset": named("data"),
+        "teacher": " + ".join(t["name"] for t in teachers(info)) or None,
         "seed": train.get("seed"),
         "epoch": last.get("epoch", 0),
         "epochs": train.get("epochs"),
@@ -240,10 +310,37 @@ def summary(run: Run) -> dict[str, Any]:
         "entropy": last.get("val_entropy_t9"),
         "state": "unreadable" if problem else state(run, info),
         "age": max(age, 0.0),
+        "group": info.get("group"),
+        "peers": peers,
         "tags": list(tags) if isinstance(tags := info.get("tags"), list) else [],
         "error": problem or info.get("error"),
         "path": str(run.path),
     }
+
+
+def searchable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `summary` under every name that a filter knows: acc and accuracy are last, tag is tags."""
+    return {**row, "acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}
+
+
+def teachers(info: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Those a run learned from, as its run.json has them: `name`, `path` and `sha256` of each."""
+    listed = info.get("teachers")
+    found = [t for t in listed if isinstance(t, dict) and t.get("path")] if isinstance(listed, list) else []
+    return [
+        {"name": str(t.get("run") or _label(str(t["path"]))), "path": str(t["path"]), "sha256": str(t.get("sha256"))}
+        for t in found
+    ]
+
+
+def lineage(run: Run, deepest: int = 20) -> list[str]:
+    """A run's teacher, that one's teacher, and so on, as far as their folders are where they were."""
+    found: list[str] = []
+    info = run.info()
+    while (named := teachers(info)) and len(found) < deepest:
+        found.append(" + ".join(t["name"] for t in named))
+        info = Run(Path(named[0]["path"]).parent).info()
+    return found
 
 
 def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fierce_tools import arrayfile, files, outputs, runs
+import numpy as np
+
+from fierce_tools import __version__, arrayfile, files, outputs, runs
 from fierce_tools.errors import DataError
 from fierce_tools.outputs import APART, Outputs
 
@@ -87,11 +91,15 @@ def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
 
 
 def _of_run(run: runs.Run, epochs: str | None) -> list[Source]:
+    peers = run.info().get("peers")
+    if isinstance(peers, list):  # a group of peers stands for all of them
+        return [s for name in peers for s in _of_run(runs.find(str(run.path.parent / name), run.path.parent), epochs)]
     if epochs is None:
         if not run.model_path.exists():
+            command = "mutual" if "group" in run.info() else "train"
             raise DataError(
                 f"run {run.name} has no {run.model_path.name} yet (it is {runs.state(run)})",
-                f"finish it with `fierce train --resume {run.path}`, or ask its --epochs",
+                f"finish it with `fierce {command} --resume {run.path}`, or ask its --epochs",
             )
         return [_checkpoint(run.model_path, files.read_header(run.model_path)[1] or {})]
     found = (
@@ -182,3 +190,55 @@ def kept_result(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) and document.get("identity") == dict(identity) else None
+
+
+def answers(source: Source, analysis: str) -> list[dict[str, Any]]:
+    """Every kept result of an analysis of these weights by this version, the newest first, each with its `path`.
+
+    Each holds `identity`, `values` and `report` (see report.from_dict), not to be changed; what is damaged is passed
+    over, and a file is read once as long as it is the same.
+    """
+    found: dict[Path, int] = {}
+    for home in {source.home, source.cache}:
+        for path in (home / "analyses").glob(f"{analysis}-{'[0-9a-f]' * 16}.json"):
+            with contextlib.suppress(OSError):
+                found[path] = path.stat().st_mtime_ns
+    documents = [(path, _answer(path, found[path])) for path in sorted(found, key=lambda p: -found[p])]
+    wanted = {"analysis": analysis, "input_sha256": source.sha256, "version": __version__}
+    return [
+        {**document, "path": path}
+        for path, document in documents
+        if document is not None and wanted.items() <= document["identity"].items()
+    ]
+
+
+@lru_cache(maxsize=128)
+def _answer(path: Path, modified: int) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(document, dict) and all(isinstance(document.get(k), dict) for k in ("identity", "report"))
+    return document if whole else None
+
+
+def images_path(answer: Path) -> Path:
+    """Where the images that a kept answer names are kept."""
+    return answer.with_suffix(".images.safetensors")
+
+
+def keep_images(path: Path, sha256: str, images: Mapping[int, np.ndarray]) -> None:
+    """Keep images u8 [H, W, c] by their index, for the weights of that content hash."""
+    arrays = {"index": np.array(list(images), dtype=np.int64), "images": np.stack(list(images.values()))}
+    arrayfile.save_arrays(path, arrays, {"format": "images", "version": 1, "checkpoint_sha256": sha256})
+
+
+def kept_images(path: Path, sha256: str) -> dict[int, np.ndarray] | None:
+    """Those images, or None where there are none of these weights."""
+    try:
+        arrays, document = arrayfile.load_arrays(path)
+        if document is None or document.get("checkpoint_sha256") != sha256:
+            return None
+        return {int(i): image for i, image in zip(arrays["index"], arrays["images"], strict=True)}
+    except (DataError, OSError, KeyError, ValueError):
+        return None

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from fierce_tools import sources
-from fierce_tools.errors import DataError
-from fierce_tools.experiments._ask import ask
+from fierce_tools.errors import DataError, UsageError
+from fierce_tools.experiments._ask import ask, plain
 from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.menu import ANALYSES
+from fierce_tools.report import from_dict
 
 
 def only(path: Path | str, root: Path = Path("runs"), **options: str) -> sources.Source:
@@ -223,3 +225,38 @@ def test_a_run_without_weights_says_how_to_go_on(digits_run: Path, tmp_path: Pat
     (copy / "model.safetensors").unlink()
     with pytest.raises(DataError, match="fierce train --resume"):
         sources.locate("half", tmp_path / "runs")
+
+
+def test_kept_answers_are_found_newest_first(digits_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "runs" / "a", ignore=shutil.ignore_patterns("analyses"))
+    source = only("a")
+    assert sources.answers(source, "entropy") == []
+    for number, temperatures in enumerate(("1,9", "1,4")):
+        answer = ask("entropy", source, {"temperatures": temperatures})
+        assert answer.path is not None
+        os.utime(answer.path, (number, number))
+    ask("soft-labels", source, {})
+    found = sources.answers(source, "entropy")
+    assert [a["identity"]["options"]["temperatures"] for a in found] == [[1, 4], [1, 9]]
+    assert found[0]["path"] == answer.path
+    assert not sources.answers(only("a", epochs="1"), "entropy"), "of other weights"
+    for bad in ("{", "[]", "{}", '{"identity": 1, "report": {}}'):
+        answer.path.write_text(bad)
+        assert len(sources.answers(source, "entropy")) == 1
+
+
+def test_every_reports_blocks_survive_being_kept(digits_run: Path, tmp_path: Path) -> None:
+    """What another process reads of an answer is what was said, whatever the analysis."""
+    shutil.copytree(digits_run, tmp_path / "runs" / "a", ignore=shutil.ignore_patterns("analyses"))
+    source, asked = only("a"), 0
+    for name in ANALYSES.names():
+        options = {"bootstrap": 0} if name == "calibration" else {}
+        try:
+            said = ask(name, source, options).report
+        except (DataError, UsageError):  # digits have no targets and no teacher was named
+            continue
+        asked += 1
+        (kept,) = sources.answers(source, name)
+        assert from_dict(kept["report"]) == from_dict(plain(said.to_dict())), name
+        assert [type(b) for b in from_dict(kept["report"]).blocks] == [type(b) for b in said.blocks], name
+    assert asked > len(ANALYSES.names()) / 2

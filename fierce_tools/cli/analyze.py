@@ -133,7 +133,9 @@ def _command(name: str) -> Callable[..., None]:
                 sheet = Path(montage) if montage is not None else None
                 if sheet is not None and len(found) > 1:
                     sheet = sheet.with_stem(f"{sheet.stem}-{Path(source.label).stem}")
-                pictures.show(source, answers[source.label].report, split, places, show=shown, montage=sheet)
+                answer = answers[source.label]
+                kept = sources.images_path(answer.path) if answer.path is not None else None
+                pictures.show(source, answer.report, split, places, show=shown, montage=sheet, kept=kept)
         if save is not None:
             saving.save(Path(save), report, document)
 

@@ -217,7 +217,7 @@ def _draw_heat(figure: Figure | SubFigure, axes: Axes, block: Heat) -> None:
     import matplotlib
     import numpy as np
 
-    from fierce_tools.cli import heat
+    from fierce_tools.drawn import heat
 
     values = np.array([_gaps(row) for row in block.values])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -59,7 +59,9 @@ def import_(
     from fierce_tools.training.import_ import import_weights
 
     given = {k: v for k, v in options.items() if v is not None}
-    own = SPEC.resolve({k: given.pop(k) for k in [o.name for o in SPEC.options] if k in given})
+    # Data are named: --classes then says which of theirs.
+    names = [o.name for o in SPEC.options if o.name != "classes" or data is None]
+    own = SPEC.resolve({k: given.pop(k) for k in names if k in given})
     section = given if data is None else {"name": data, **given}
     made = import_weights(Path(weights), model, section, None if out is None else Path(out), **own)
     _tell(made, weights)

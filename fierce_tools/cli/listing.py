@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fierce_tools import binding
+from fierce_tools import binding, recipe
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Format
 from fierce_tools.errors import UsageError
@@ -55,6 +55,8 @@ def losses(format: Format = "text") -> None:
 def datasets(format: Format = "text") -> None:
     """The datasets a model can be trained on."""
     _print(DATASETS, format)
+    if format == "text":
+        print(f"For any of them: {', '.join(o.flag for o in recipe.spec('data').options)}.")
 
 
 def analyses(format: Format = "text") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fierce_tools import sources
 from fierce_tools.cli import text
+from fierce_tools.drawn.pictures import HALF, pairs, resize, shades
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Images, Report
 
 if TYPE_CHECKING:
     from fierce_tools.experiments._gather import Places
     from fierce_tools.sources import Source
-
-# Smaller images are enlarged to about this many columns, larger ones reduced to the second.
-LEAST, MOST = 14, 32
-SHADES = " ░▒▓█"
 
 
 def grid(images: np.ndarray, captions: Sequence[str], width: int, *, color: bool) -> str:
@@ -39,34 +38,14 @@ def grid(images: np.ndarray, captions: Sequence[str], width: int, *, color: bool
     return "\n".join(rows).rstrip("\n")
 
 
-def resize(image: np.ndarray) -> np.ndarray:
-    """A u8 image [H, W, c] at a size to be seen: whole multiples up, means of whole blocks down; rows come out even."""
-    height, wide = image.shape[:2]
-    if wide < LEAST:
-        factor = round(LEAST / wide) or 1
-        image = image.repeat(factor, axis=0).repeat(factor, axis=1)
-    elif wide > MOST:
-        step = -(-wide // MOST)
-        cut = image[: height // step * step, : wide // step * step].astype(np.float32)
-        blocks = cut.reshape(height // step, step, wide // step, step, -1)
-        image = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
-    return image if len(image) % 2 == 0 else np.concatenate([image, image[-1:]])
-
-
 def half_blocks(image: np.ndarray, *, color: bool) -> list[str]:
     """Rows of cells for a u8 image [H, W, 1 or 3] with an even number of rows; shades of grey where colour is off."""
     if not color:
-        grey = image.astype(np.float32).mean(axis=2)
-        cells = (grey[0::2] + grey[1::2]) / 2
-        steps = np.minimum((cells / 256 * len(SHADES)).astype(int), len(SHADES) - 1)
-        return ["".join(SHADES[v] for v in row) for row in steps]
-    rgb = np.broadcast_to(image, (*image.shape[:2], 3)) if image.shape[2] == 1 else image
+        return shades(image)
     rows = []
-    for top, bottom in zip(rgb[0::2].tolist(), rgb[1::2].tolist(), strict=True):
-        cells_text = [
-            f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m▀" for a, b in zip(top, bottom, strict=True)
-        ]
-        rows.append("".join(cells_text) + "\x1b[0m")
+    for row in pairs(image):
+        cells = [f"\x1b[38;2;{a[0]};{a[1]};{a[2]}m\x1b[48;2;{b[0]};{b[1]};{b[2]}m{HALF}" for a, b in row]
+        rows.append("".join(cells) + "\x1b[0m")
     return rows
 
 
@@ -95,23 +74,34 @@ def write_montage(images: np.ndarray, captions: Sequence[str], path: Path) -> No
         sheet.save(temporary, format="PNG")
 
 
-def show(source: Source, report: Report, split: str, places: Places, *, show: bool, montage: Path | None) -> None:
+def show(
+    source: Source,
+    report: Report,
+    split: str,
+    places: Places,
+    *,
+    show: bool,
+    montage: Path | None,
+    kept: Path | None = None,
+) -> None:
     """The images a report names, looked up in their split: in the terminal, as one PNG, or both.
 
-    Raises DataError where the source has no images.
+    They are kept in the file `kept`, and read from there the next time. Raises DataError where the source has none.
     """
-    from fierce_tools.experiments._gather import outputs_of
-
     blocks = [block for block in report.blocks if isinstance(block, Images) and block.index]
     if not blocks:
         raise UsageError("this answer names no images", "leave --images and --montage out")
     if not source.checkpoint:
         raise DataError(f"{source.path} is a file of arrays: its images are not known", "ask a run or a checkpoint")
-    found = outputs_of(source, split, {"index", "images"}, places)
-    pixels = found.get("images", source=f"{source.label} ({split})")
-    position = {int(i): row for row, i in enumerate(found.get("index"))}
+    wanted = list(dict.fromkeys(i for block in blocks for i in block.index))
+    found = sources.kept_images(kept, source.sha256) if kept is not None and not places.fresh else None
+    if found is None or not set(wanted) <= set(found):
+        found = _looked_up(source, split, places, wanted)
+        if kept is not None:
+            with contextlib.suppress(OSError):
+                sources.keep_images(kept, source.sha256, found)
     for block in blocks:
-        chosen = pixels[[position[i] for i in block.index]]
+        chosen = np.stack([found[i] for i in block.index])
         if show:
             print(f"\n{source.label}: {block.title}\n")
             print(grid(chosen, block.captions, text.width(), color=text.colored()))
@@ -120,3 +110,12 @@ def show(source: Source, report: Report, split: str, places: Places, *, show: bo
             montage_to = montage if len(blocks) == 1 else montage.with_stem(several)
             write_montage(chosen, block.captions, montage_to)
             text.say(f"written: {montage_to}")
+
+
+def _looked_up(source: Source, split: str, places: Places, wanted: Sequence[int]) -> dict[int, np.ndarray]:
+    from fierce_tools.experiments._gather import outputs_of
+
+    found = outputs_of(source, split, {"index", "images"}, places)
+    pixels = found.get("images", source=f"{source.label} ({split})")
+    position = {int(i): row for row, i in enumerate(found.get("index"))}
+    return {i: pixels[position[i]] for i in wanted}

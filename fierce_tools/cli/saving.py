@@ -11,6 +11,7 @@ from typing import Any
 
 from fierce_tools import files
 from fierce_tools.cli import text
+from fierce_tools.drawn.cells import show
 from fierce_tools.errors import UsageError
 from fierce_tools.report import Report, Scalars, Table
 
@@ -77,7 +78,7 @@ def markdown(report: Report) -> str:
     """The tables and notes of a report as Markdown."""
     parts = [f"# {report.title}"]
     for table in tables(report):
-        rows = [table.columns, ("---",) * len(table.columns), *(tuple(map(text.show, row)) for row in table.rows)]
+        rows = [table.columns, ("---",) * len(table.columns), *(tuple(map(show, row)) for row in table.rows)]
         lines = "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows)
         parts.append(f"## {table.title}\n\n{lines}" if table.title else lines)
     return "\n\n".join([*parts, *report.notes]) + "\n"

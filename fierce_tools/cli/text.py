@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fierce_tools.cli import plot
+from fierce_tools.drawn.cells import bar, show
 from fierce_tools.report import Bars, Block, Cell, Heat, Images, Lines, Points, Report, Scalars, Table
 
 SIDE_BY_SIDE = 100
@@ -90,21 +91,14 @@ def _print_bars(block: Bars) -> None:
     top = max(finite, default=0.0)
     taken = max(map(len, block.labels), default=0) + max([len(block.unit), *(len(show(v)) for v in block.values)]) + 8
     room = max(10, min(50, width() - taken))
-    rows = [(n, v, _bar(v, top, room)) for n, v in zip(block.labels, block.values, strict=True)]
+    rows = [(n, v, bar(v, top, room)) for n, v in zip(block.labels, block.values, strict=True)]
     print_table(block.title, ("", block.unit, ""), rows)
-
-
-def _bar(value: float | None, top: float, room: int) -> str:
-    if value is None or not math.isfinite(value) or top == 0:
-        return ""
-    whole, eighths = divmod(round(8 * room * abs(value) / top), 8)
-    return "█" * whole + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths]
 
 
 def _print_heat(block: Heat) -> None:
     from rich.console import Console
 
-    from fierce_tools.cli import heat
+    from fierce_tools.drawn import heat
 
     if not _folding():
         rows = [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
@@ -150,25 +144,6 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Cell
         file=sys.stdout, width=wide, no_color=plain, highlight=False, force_terminal=not plain, legacy_windows=False
     )
     console.print(table)
-
-
-def show(value: Cell) -> str:
-    """A cell as text: numbers to four significant digits, nothing for what is missing."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int) or not math.isfinite(value):
-        return str(value)
-    return f"{value:.4g}" if value != int(value) or abs(value) >= 1e6 else f"{value:g}"
-
-
-def show_age(seconds: float) -> str:
-    """A time span in its largest whole unit."""
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)} {name}"
-    return f"{int(seconds)} s"
 
 
 def facts(values: Mapping[str, Any]) -> None:

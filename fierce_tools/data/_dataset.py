@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fierce_tools.data._altered import Altered
 from fierce_tools.errors import DataError
 
 
@@ -28,6 +29,10 @@ class Dataset:
     # Position of each example in its original file, where that is not simply its rank.
     train_index: np.ndarray | None = None
     test_index: np.ndarray | None = None
+    # What is done to the training split alone, when validation is cut off.
+    altered: Altered | None = None
+    # How the files were understood, for a person to check.
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -91,7 +96,7 @@ class Dataset:
         return len(self.class_names)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every array and the class names (hexadecimal): two equal ones are the same data."""
+        """SHA-256 over every array, the class names and what alters the training split (hexadecimal)."""
         digest = hashlib.sha256(repr(self.class_names).encode())
         for split in ("train", "test"):
             for kind in ("images", "labels", "targets", "index"):
@@ -99,4 +104,6 @@ class Dataset:
                 if array is not None:
                     digest.update(f"{split}_{kind} {array.dtype.str} {array.shape}".encode())
                     digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        if self.altered:
+            digest.update(f"altered {self.altered.identity()}".encode())
         return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -53,10 +53,10 @@ def split(
     val_fraction: Annotated[float, "share of the training examples kept for validation, 0 to below 1"] = 0.1,
     split_seed: Annotated[int, "seed of the cut between training and validation"] = 0,
 ) -> Splits:
-    """Cut the training examples into training and validation, class by class.
+    """Cut the training examples into training and validation, class by class; then alter training as the data say.
 
-    Each class gives round(val_fraction · n) examples, never its last one. Raises UsageError for a fraction outside
-    [0, 1).
+    Each class gives round(val_fraction · n) examples, never its last one. Where labels are made wrong and the data have
+    no targets, every split's targets are its true labels. Raises UsageError for a fraction outside [0, 1).
     """
     if not 0 <= val_fraction < 1:
         raise UsageError(f"--val-fraction is {val_fraction}, expected 0 to below 1", "for example --val-fraction 0.1")
@@ -67,9 +67,16 @@ def split(
     for label in range(dataset.classes):
         members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
         in_val[members[: min(round(val_fraction * len(members)), max(len(members) - 1, 0))]] = True
-    train = _take(dataset, "train", np.flatnonzero(~in_val))
+    rows, altered = np.flatnonzero(~in_val), dataset.altered
+    if altered:
+        rows = rows[altered.kept(dataset.train_labels[rows], dataset.class_names)]
+    train = _take(dataset, "train", rows)
     val = _take(dataset, "train", np.flatnonzero(in_val))
     test = _take(dataset, "test", np.arange(len(dataset.test_labels)))
+    if altered and altered.label_noise:
+        if train.targets is None:
+            train, val, test = (replace(part, targets=part.labels) for part in (train, val, test))
+        train = replace(train, labels=altered.noisy(train.labels, dataset.classes))
     return Splits(train, val, test, dataset.class_names)
 
 

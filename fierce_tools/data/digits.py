@@ -7,6 +7,7 @@ import numpy as np
 from fierce_tools.data._dataset import Dataset
 
 DEFAULT_MODEL = "cnn"
+COARSE = {"odd-even": {"even": ("0", "2", "4", "6", "8"), "odd": ("1", "3", "5", "7", "9")}}
 
 
 def digits() -> Dataset:

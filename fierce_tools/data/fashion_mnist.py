@@ -7,7 +7,7 @@ from typing import Annotated
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._torchvision import mnist_like
 
-DEFAULT_MODEL = "mnist-student"
+DEFAULT_MODEL = "fmnist-student"
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 

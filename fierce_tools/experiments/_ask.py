@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,16 @@ from fierce_tools.sources import Source
 
 @dataclass(frozen=True)
 class Answer:
-    """What an analysis says of one source: its report, its values as plain data, and what they were made of."""
+    """What an analysis says of one source: its report, its values as plain data, and what they were made of.
+
+    `path` is where it is kept, None for an answer that is not; `kept` whether it was read from there.
+    """
 
     report: Report
     values: Mapping[str, Any]
     identity: Mapping[str, Any]
     kept: bool
+    path: Path | None = None
 
 
 def ask(
@@ -69,11 +74,11 @@ def ask(
     keeps = source.checkpoint and (places is None or places.data is None)
     saved = sources.kept_result(path, identity) if keeps and not fresh else None
     if saved is not None:
-        return Answer(from_dict(saved["report"]), saved["values"], identity, True)
+        return Answer(from_dict(saved["report"]), saved["values"], identity, True, path)
     keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
     arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places, fresh=fresh)
     result = ANALYSES.get(analysis)(**arrays, **resolved)
-    answer = Answer(result.report(), plain(asdict(result)), identity, False)
+    answer = Answer(result.report(), plain(asdict(result)), identity, False, path if keeps else None)
     if keeps:
         report = plain(answer.report.to_dict())
         with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer

@@ -10,10 +10,13 @@ from typing import Any
 from fierce_tools import arrayfile, binding, outputs, sources
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import DATASETS
+from fierce_tools.menu import split as choice
 from fierce_tools.outputs import Outputs
-from fierce_tools.recipe import resolve
+from fierce_tools.recipe import Recipe, resolve
 from fierce_tools.sources import Source
 
+# What holds for other data than those trained on.
+KEPT = ("val_fraction", "split_seed", "coarse", "bins", "classes")
 PREFIXES = ("train_", "val_")
 TEACHER = "teacher_"
 
@@ -157,18 +160,17 @@ def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
     checkpoint = checkpoints.load(source.path, pick_device(places.device), trusted=places.factory)
     if places.data is None and not checkpoint.document["dataset_sha256"]:
         raise DataError(f"{source.label} was imported without its data", "say which with --data NAME")
-    recipe = checkpoint.recipe
-    if places.data is not None:
-        kept = {k: recipe.data[k] for k in ("val_fraction", "split_seed")}
-        recipe = resolve({**recipe.as_dict(), "data": {"name": places.data, **kept}})
+    classes = len(checkpoint.class_names)
+    own = places.data in (None, checkpoint.recipe.data["name"])
+    recipe = checkpoint.recipe if own else _other(checkpoint.recipe, str(places.data))
     takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
     here = {"data_root": places.data_root, "download": places.download or None}
     recipe = recipe.with_data(**{k: v for k, v in here.items() if k in takes and v is not None})
-    data = dataset(recipe)
-    if data.shape != tuple(checkpoint.document["input_shape"]) or data.classes != len(checkpoint.class_names):
+    data = dataset(recipe, classes=None if own else classes)
+    if data.shape != tuple(checkpoint.document["input_shape"]) or data.classes != classes:
         raise DataError(
             f"{source.label} takes examples of shape {tuple(checkpoint.document['input_shape'])} in "
-            f"{len(checkpoint.class_names)} classes, {data.name} has {data.shape} in {data.classes}",
+            f"{classes} classes, {data.name} has {data.shape} in {data.classes}",
             "give the --data it was trained for",
         )
     if places.data is None and data.fingerprint() != checkpoint.document["dataset_sha256"]:
@@ -179,6 +181,14 @@ def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
         )
     examples = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"]).get(split)
     return checkpoint, examples, Normalization(checkpoint.mean, checkpoint.std)
+
+
+def _other(made: Recipe, data: str) -> Recipe:
+    """The recipe with other data, cut and labelled alike, training left whole; those of one kind are read alike too."""
+    kinds = [choice(name)[0] for name in (data, made.data["name"])]
+    own = {o.name for o in binding.read(DATASETS, data).options} if kinds[0] == kinds[1] else set()
+    kept = {k: v for k, v in made.as_dict()["data"].items() if k in own | set(KEPT)}
+    return resolve({**made.as_dict(), "data": {"name": data, **kept}})
 
 
 def _infer(source: Source, split: str, wanted: set[str], places: Places) -> Outputs:

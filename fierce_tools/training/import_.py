@@ -55,7 +55,9 @@ def import_weights(
     *,
     head: Annotated[str | None, "dotted name of the layer that makes the logits; else the last that fits"] = None,
     shape: Annotated[str | None, "shape of one example where no data are named: HxWxC, or D"] = None,
-    classes: Annotated[int | None, "how many classes where no data are named; else as many as the head has"] = None,
+    classes: Annotated[
+        int | None, "how many classes, else as many as the head has; with --data, which of theirs"
+    ] = None,
     mean: Annotated[
         tuple[float, ...], "subtracted from inputs of 0 to 1, by channel; else 0, for torchvision ImageNet's"
     ] = (),

@@ -168,7 +168,8 @@ def fit(
                     if on_cpu and not math.isfinite(progress.history[-1][0]):
                         raise _broken(progress, updates, accumulate, learning_rate, progress.step)
                 if clip_norm is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                    for member in members(model):
+                        nn.utils.clip_grad_norm_(member.parameters(), clip_norm)
                 optimizer.step()
                 if average is not None:
                     average.update_parameters(model)
@@ -184,7 +185,7 @@ def fit(
         judged = model if average is None else average.module
         with enough_memory(batch_size):
             val_loss, seen = _look(judged, train, val, step_loss, batch_size, progress.epoch, epochs)
-        if patience is not None and val_loss is not None:
+        if patience is not None and val_loss is not None and math.isfinite(val_loss):
             better = val_loss < progress.best
             progress.best = val_loss if better else progress.best
             progress.waited = 0 if better else progress.waited + 1

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from fierce_tools.cli import heat, plot, text
+from fierce_tools.cli import plot, text
+from fierce_tools.drawn import heat
 from fierce_tools.report import Bars, Heat, Lines, Points, Report, Series
 
 CODES = re.compile(r"\x1b\[[0-9;]*m")

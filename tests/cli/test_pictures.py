@@ -19,20 +19,6 @@ def test_half_blocks_by_hand() -> None:
     assert shaded == [" █"]
 
 
-@pytest.mark.parametrize(
-    ("size", "cells"),
-    [((8, 8), (16, 16)), ((28, 28), (28, 28)), ((32, 32), (32, 32)), ((224, 224), (32, 32)), ((9, 15), (10, 15))],
-)
-def test_sizes(size: tuple[int, int], cells: tuple[int, int]) -> None:
-    assert pictures.resize(np.zeros((*size, 3), np.uint8)).shape[:2] == cells
-
-
-def test_reducing_takes_means() -> None:
-    image = np.zeros((64, 64, 1), np.uint8)
-    image[0::2] = 200
-    assert np.unique(pictures.resize(image)).tolist() == [100]
-
-
 @pytest.mark.parametrize("width", [20, 60, 100])
 def test_a_grid_fits_its_width(width: int) -> None:
     images = np.random.default_rng(0).integers(0, 255, (7, 8, 8, 1), dtype=np.uint8)
@@ -54,3 +40,24 @@ def test_a_montage(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels[12 : 12 + 112 : 4, 12 : 12 + 112 : 4], images[0])
     with pytest.raises(UsageError):
         pictures.write_montage(images, [""] * 12, tmp_path / "m.jpg")
+
+
+def test_shown_images_are_kept_with_their_answer(digits_run: Path, tmp_path: Path, fierce, monkeypatch) -> None:
+    import shutil
+
+    from fierce_tools import sources
+    from fierce_tools.experiments import _gather
+
+    shutil.copytree(digits_run, tmp_path / "runs" / "a")
+    command = ("analyze", "transfer-set", "a", "--per-class", "1", "--images")
+    code, first, err = fierce(*command)
+    assert code == 0, err
+    (source,) = sources.locate("a", tmp_path / "runs")
+    (answer,) = sources.answers(source, "transfer-set")
+    images = sources.kept_images(sources.images_path(answer["path"]), source.sha256)
+    assert images is not None
+    assert set(images) == set(answer["report"]["blocks"][-1]["index"])
+    assert images[answer["values"]["index"][0]].shape == (8, 8, 1)
+    assert sources.kept_images(sources.images_path(answer["path"]), "other weights") is None
+    monkeypatch.setattr(_gather, "_infer", lambda *_: 1 / 0)
+    assert fierce(*command)[1] == first, "read from what was kept"

@@ -1,0 +1,1 @@
+"""What the command line and the dashboard draw alike: cells, matrices, pictures. No command and no widget here."""

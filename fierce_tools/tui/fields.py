@@ -1,0 +1,151 @@
+"""One option as a line of a form: its name, a way to set it, and what it means."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label, Select, Static, Switch
+
+from fierce_tools.binding import KINDS, Option
+from fierce_tools.errors import UsageError
+from fierce_tools.tui.questions import written
+
+NONE = "none"
+
+
+class Choice(Select[str], inherit_bindings=False):
+    """A list to choose from; arrows go on to the next line, space opens it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "show_overlay", "choose", show=False)]
+
+
+class Toggle(Switch, inherit_bindings=False):
+    """Yes or no, as a word."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space,left,right", "toggle_switch", "change", show=False),
+    ]
+    DEFAULT_CSS = """
+    Toggle, Toggle:focus { border: none; padding: 0 1; height: 1; width: 8; background: $surface; color: $foreground; }
+    Toggle:focus { background: $panel; text-style: bold; }
+    """
+
+    def render(self) -> str:
+        """The word."""
+        return "● yes" if self.value else "○ no"
+
+
+class Field(Horizontal):
+    """An option and its value."""
+
+    DEFAULT_CSS = """
+    Field {
+        height: 1; width: 1fr;
+        .name { width: 24; padding: 0 1 0 2; }
+        .editor { width: 30; }
+        .help { width: 1fr; height: 1; color: $text-muted; padding: 0 0 0 2; text-overflow: ellipsis; text-wrap: nowrap; }
+        Input, Input:focus { border: none; height: 1; padding: 0 1; background: $surface; }
+        Input:focus { background: $panel; }
+        Choice { height: 1; }
+        Choice > SelectCurrent, Choice:focus > SelectCurrent { border: none; height: 1; padding: 0 1; background: $surface; }
+        Choice:focus > SelectCurrent { background: $panel; text-style: bold; }
+        &.changed .name { color: $accent; }
+        &.wrong .name { color: $error; }
+        &:focus-within .name { text-style: bold; }
+    }
+    """  # noqa: E501
+
+    class Changed(Message):
+        """Another value was set."""
+
+        def __init__(self, field: Field) -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, option: Option, value: Any, *, default: Any = None) -> None:
+        super().__init__()
+        self.option = option
+        self.default = option.default if default is None else default
+        self._given = value
+
+    def compose(self) -> ComposeResult:
+        """The name, the editor, the help."""
+        yield Label(self.label, classes="name", markup=False)
+        yield self._editor()
+        yield Static(self.option.help, classes="help", markup=False)
+
+    def _editor(self) -> Widget:
+        option, value = self.option, self._given
+        if option.kind == "bool":
+            return Toggle(bool(value), animate=False, classes="editor")
+        if option.kind == "choice":
+            choices = [*([NONE] if option.optional else []), *option.choices]
+            chosen = NONE if value is None else str(value)
+            return Choice(
+                [(c, c) for c in choices], value=chosen if chosen in choices else choices[0], allow_blank=False,
+                compact=True, classes="editor",
+            )  # fmt: skip
+        text = "" if value is None else written(option, value)
+        hint = NONE if option.optional else option.shown_default
+        return Input(text, placeholder=hint, compact=True, select_on_focus=False, classes="editor")
+
+    @property
+    def label(self) -> str:
+        """Its name as it is shown."""
+        return self.option.name.replace("_", " ")
+
+    @property
+    def editor(self) -> Widget:
+        """What takes the focus."""
+        return self.query_one(".editor")
+
+    @property
+    def raw(self) -> Any:
+        """What was set, as it was typed."""
+        editor = self.editor
+        assert isinstance(editor, Input | Select | Switch)
+        return editor.value
+
+    def value(self) -> Any:
+        """The value as the option's type; an empty line is the default. Raises UsageError."""
+        raw = self.raw
+        if isinstance(raw, str) and not raw.strip():
+            return self.default
+        return self.option.convert(raw.strip() if isinstance(raw, str) else raw)
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, or nothing."""
+        try:
+            self.value()
+        except UsageError as error:
+            return str(error)
+        return ""
+
+    @property
+    def flag(self) -> str:
+        """As it is said on the command line."""
+        return self.option.flag
+
+    @property
+    def meaning(self) -> str:
+        """What it is and takes, in a line."""
+        kind = "" if self.option.kind in ("choice", "bool") else f" ({KINDS[self.option.kind]})"
+        default = f" · default {self.option.shown_default}" if self.option.shown_default else ""
+        return f"{self.flag}{kind}: {self.option.help}{default}"
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    @on(Switch.Changed)
+    def _on_changed(self, event: events.Event) -> None:
+        event.stop()
+        problem = self.problem
+        self.set_class(bool(problem), "wrong")
+        self.set_class(not problem and self.value() != self.default, "changed")
+        self.post_message(self.Changed(self))

@@ -1,0 +1,245 @@
+"""Forms made from options; the command they stand for is always in sight, and can be taken along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import DescendantFocus, Resize
+from textual.widgets import Input, Label, Static
+
+from fierce_tools.binding import Option
+from fierce_tools.errors import UsageError
+from fierce_tools.tui import questions
+from fierce_tools.tui.fields import Field
+from fierce_tools.tui.panes import Page
+from fierce_tools.tui.questions import Question
+from fierce_tools.tui.scroll import Scroll
+
+Run = Callable[[str, list[str]], None]
+NARROW = 96
+
+
+class Form(Page):
+    """Fields under headings. `run` is called with a title and the command's arguments when it is sent off."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab,down", "app.focus_next", "next", show=False),
+        Binding("shift+tab,up", "app.focus_previous", "previous", show=False),
+        Binding("enter", "send", "run", show=False),
+        Binding("ctrl+r", "send", "run", show=False, priority=True),
+        Binding("ctrl+y", "copy", "copy the command", show=False, priority=True),
+        Binding("ctrl+d", "reset", "defaults", show=False, priority=True),
+    ]
+    DEFAULT_CSS = """
+    Form {
+        background: $background;
+        #title { height: 1; background: $surface; padding: 0 1; text-style: bold; width: 1fr; }
+        #summary { height: auto; max-height: 2; padding: 0 1; color: $text-muted; width: 1fr; }
+        #fields { height: 1fr; padding: 1 1 0 1; }
+        .heading { color: $primary; text-style: bold; margin-top: 1; }
+        .heading:first-child { margin-top: 0; }
+        #below { height: auto; max-height: 9; border-top: solid $panel; }
+        #meaning { height: auto; min-height: 1; max-height: 3; padding: 0 1; color: $text-muted; }
+        #meaning.wrong { color: $error; }
+        #command { height: auto; max-height: 4; padding: 0 1; color: $success; }
+        #keys { height: 1; background: $surface; color: $text-muted; padding: 0 1; }
+        &.narrow .help { display: none; }
+        &.narrow .editor { width: 1fr; }
+    }
+    """
+
+    def __init__(self, title: str, summary: str, run: Run) -> None:
+        super().__init__()
+        self.heading, self.summary = title, summary
+        self._run = run
+
+    # What a form is made of.
+
+    def groups(self) -> list[tuple[str, list[Field]]]:
+        """Headings and their fields."""
+        raise NotImplementedError
+
+    def arguments(self) -> list[str]:
+        """The command as it stands. Raises UsageError."""
+        raise NotImplementedError
+
+    def job(self) -> str:
+        """What the job is called."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """Title, fields, what the field means, the command, the keys."""
+        yield Label(self.heading, id="title", markup=False)
+        yield Label(self.summary, id="summary", markup=False)
+        with Scroll(id="fields", can_focus=False):
+            yield from self.widgets()
+        with Vertical(id="below"):
+            yield Static(id="meaning", markup=False)
+            yield Static(id="command", markup=False)
+            yield Static(_keys(), id="keys")
+
+    def widgets(self) -> list[Label | Field]:
+        """Headings and fields in their order."""
+        found: list[Label | Field] = []
+        for heading, fields in self.groups():
+            if fields:
+                found += [Label(heading, classes="heading", markup=False), *fields]
+        return found
+
+    def fields(self) -> list[Field]:
+        """Every field that is shown."""
+        return list(self.query(Field))
+
+    def values(self) -> dict[str, Any]:
+        """Every value by its option's name. Raises UsageError."""
+        return {field.option.name: field.value() for field in self.fields()}
+
+    # What happens in it.
+
+    def on_mount(self) -> None:
+        """The first field, and the command."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Put the focus on the first field."""
+        fields = self.fields()
+        if fields:
+            fields[0].editor.focus()
+        self.tell()
+
+    def on_resize(self, event: Resize) -> None:
+        """Explanations beside the fields only where there is room."""
+        self.set_class(event.size.width < NARROW, "narrow")
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Say what the field with the focus means."""
+        self.tell()
+
+    async def on_field_changed(self, event: Field.Changed) -> None:
+        """Another command."""
+        self.tell()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_send()
+
+    def do_open(self) -> None:
+        """Run it."""
+        self.action_send()
+
+    def problem(self) -> str:
+        """What is wrong, of the field with the focus first."""
+        current = self._current()
+        for field in [*([current] if current is not None else []), *self.fields()]:
+            if field.problem:
+                return field.problem
+        try:
+            self.arguments()
+        except UsageError as error:
+            return str(error)
+        return ""
+
+    def _current(self) -> Field | None:
+        focused = self.focused
+        return next((a for a in focused.ancestors if isinstance(a, Field)), None) if focused is not None else None
+
+    def tell(self) -> None:
+        """Show the command, and the problem or the meaning of the field."""
+        if not self.is_mounted:
+            return
+        problem, current = self.problem(), self._current()
+        meaning = self.query_one("#meaning", Static)
+        meaning.set_class(bool(problem), "wrong")
+        meaning.update(problem or (current.meaning if current is not None else ""))
+        if not problem:
+            self.query_one("#command", Static).update(f"$ {questions.shown(self.arguments())}")
+
+    def action_send(self) -> None:
+        """Run it, unless something is wrong."""
+        problem = self.problem()
+        if problem:
+            self.notify(problem, severity="error", markup=False)
+            return
+        title, arguments = self.job(), self.arguments()
+        self.dismiss()
+        self._run(title, arguments)
+
+    def action_copy(self) -> None:
+        """The command to the clipboard."""
+        problem = self.problem()
+        if problem:
+            self.notify(problem, severity="error", markup=False)
+            return
+        self.app.copy_to_clipboard(questions.shown(self.arguments()))
+        self.notify("the command is in the clipboard")
+
+    do_copy = action_copy
+
+    async def action_reset(self) -> None:
+        """Every field as it was."""
+        box = self.query_one("#fields", Scroll)
+        await box.remove_children()
+        await box.mount_all(self.widgets())
+        self.begin()
+
+
+class AskForm(Form):
+    """The options of one analysis, for some runs."""
+
+    def __init__(
+        self,
+        question: Question,
+        paths: Sequence[str],
+        run: Run,
+        *,
+        epoch: str | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        what = ", ".join(p.rstrip("/").rpartition("/")[2] for p in paths[:3]) + (", …" if len(paths) > 3 else "")
+        super().__init__(f"{question.name} of {what}{f' at epoch {epoch}' if epoch else ''}", question.summary, run)
+        self.question, self.paths, self.epoch = question, paths, epoch
+        self.given = dict(given or {})
+
+    def groups(self) -> list[tuple[str, list[Field]]]:
+        """The data, then the analysis's own options."""
+        found: dict[str, list[Field]] = {}
+        for group, option in self.question.options():
+            found.setdefault(group, []).append(Field(option, self._value(option)))
+        return list(found.items())
+
+    def _value(self, option: Option) -> Any:
+        try:
+            return option.convert(self.given[option.name]) if option.name in self.given else option.default
+        except UsageError:
+            return option.default
+
+    def arguments(self) -> list[str]:
+        """`analyze NAME PATH…` with what differs from the defaults."""
+        return questions.command(self.question, self.paths, self.epoch, self.values())
+
+    def job(self) -> str:
+        """The analysis and the first run."""
+        more = f" +{len(self.paths) - 1}" if len(self.paths) > 1 else ""
+        return f"{self.question.name} {self.paths[0].rstrip('/').rpartition('/')[2]}{more}"
+
+
+def _keys() -> Content:
+    keys = (
+        ("enter", "run"),
+        ("^y", "copy"),
+        ("tab ↓↑", "move"),
+        ("space", "choose"),
+        ("^d", "defaults"),
+        ("esc", "back"),
+    )
+    parts: list[tuple[str, str]] = []
+    for key, word in keys:
+        parts += [(key, "bold $accent"), (f" {word}  ", "")]
+    return Content.assemble(*parts)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from fierce_tools.errors import UsageError
+from fierce_tools.tui import cells, listing
+
+
+def row(name: str, **more: Any) -> dict[str, Any]:
+    base = {
+        "name": name, "loss": "ce", "model": "cnn", "dataset": "digits", "seed": 0, "epoch": 8, "epochs": 8,
+        "best": 0.9, "last": 0.8, "ece": 0.05, "entropy": 2.0, "state": "done", "modified": time.time() - 9000,
+        "tags": [], "note": None, "teacher": None, "error": None, "path": f"/runs/{name}",
+    }  # fmt: skip
+    return base | more
+
+
+ROWS = [
+    row("a", best=0.7, last=0.65, tags=["keep"]),
+    row("b", best=0.95, last=0.9, loss="fierce", modified=time.time() - 500),
+    row("c", teacher="big", best=None, last=None, state="running", modified=time.time() - 5000),
+]
+
+
+def names(**options: Any) -> list[str]:
+    return [line.name for line in listing.arrange(ROWS, **options)]
+
+
+def test_order() -> None:
+    assert names() == ["c", "b", "a"], "what trains first, then the youngest"
+    assert names(reverse=True) == ["a", "b", "c"]
+    assert names(sort="best") == ["b", "a", "c"], "the best first, without a value last"
+    assert names(sort="best", reverse=True) == ["a", "b", "c"]
+    assert names(sort="ece") == ["a", "b", "c"]
+    assert names(sort="loss") == ["a", "c", "b"]
+    assert names(sort="tags") == ["a", "b", "c"]
+    assert names(sort="best", pins=frozenset({"c"})) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "abc"), ("acc>0.85", "b"), ("best>0.6 -loss:fierce", "a"), ("tag:keep | loss:fierce", "ab"),
+        ("state:running", "c"), ("age<2000", "b"), ("nothing", ""), ("-tag:keep", "bc"), ("teacher:b", "c"), ("digits", "abc"),
+    ],
+)  # fmt: skip
+def test_filters(text: str, found: str) -> None:
+    assert sorted(names(wanted=listing.parse(text))) == list(found)
+
+
+def test_a_wrong_filter_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown column 'los'"):
+        listing.parse("los:ce")
+    assert "did you mean 'loss'" in str(listing.problem_of("los:ce"))
+    assert "not a number" in str(listing.problem_of("best>high"))
+    assert listing.problem_of("best>0.5") is None
+
+
+def test_seeds_fold_to_mean_and_deviation() -> None:
+    rows = [
+        row("x-s0", last=0.8, ece=None), row("x-s1", seed=1, last=0.9, ece=0.1, state="running", epoch=3, tags=["t"]),
+        row("y"),
+    ]  # fmt: skip
+    folded, alone = listing.arrange(rows, group=lambda name: name[0], sort="name")
+    assert (folded.name, folded.members, folded.key) == ("x ×2", ("x-s0", "x-s1"), "x-s0")
+    assert folded.row["last"] == pytest.approx(0.85)
+    assert folded.spread["last"] == pytest.approx(0.0707106781)
+    assert "ece" not in folded.spread
+    assert (folded.row["state"], folded.row["epoch"], folded.row["tags"]) == ("running", 3, ["t"])
+    assert (alone.name, alone.spread) == ("y", {})
+
+
+def test_cells() -> None:
+    line = row("a", last=None, teacher="big + small")
+    spread = {"best": 0.012}
+    shown = {key: cells.cell(key, line, spread, folded=True) for key in ("best", "last", "epoch", "state", "age")}
+    assert shown == {"best": "0.9000±.0120", "last": "–      ", "epoch": "8/8", "state": "✓ done", "age": "2h"}
+    assert cells.cell("last", line) == "–"
+    assert (cells.cell("teacher", line), cells.cell("teacher", row("b"))) == ("big + small", "")
+    assert [cells.age(s) for s in (0, 59, 60, 3600, 86400 * 3)] == ["0s", "59s", "1m", "1h", "3d"]
+    assert [cells.fit("abc", n) for n in (0, 1, 2, 3, 4)] == ["", "…", "a…", "abc", "abc "]
+
+
+def test_columns_leave_by_their_need() -> None:
+    wanted = {"name": 30, "state": 9, "epoch": 5, "best": 6, "last": 6, "ece": 6, "note": 20, "age": 3}
+    assert list(cells.columns_for(200, wanted)) == list(wanted)
+    narrow = cells.columns_for(60, wanted)
+    assert "note" not in narrow
+    assert {"name", "best", "last"} <= set(narrow)
+    for width in range(5, 120):
+        found = cells.columns_for(width, wanted)
+        assert sum(found.values()) + 2 * (len(found) - 1) <= max(width, 1)
+        assert found["name"] >= min(10, width)
