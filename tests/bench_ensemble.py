@@ -106,9 +106,9 @@ def small_tables() -> None:
 def picking() -> None:
     """G7: auto, its measurement in it, over the best engine."""
     rng = np.random.default_rng(0)
-    splits = noise(rng, 2560)
+    splits = noise(rng, 1280)
     students = table(splits.train.labels)
-    logits = rng.normal(0, 4, (2560, 10)).astype(np.float32)
+    logits = rng.normal(0, 4, (1280, 10)).astype(np.float32)
     picked: list[str] = []
 
     def arm(engine: str) -> None:

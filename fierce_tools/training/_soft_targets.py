@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fierce_tools.errors import UsageError
+from fierce_tools.losses._labels import targets
 from fierce_tools.training._students import Student
 
 
@@ -53,7 +53,7 @@ class Targets:
             if teacher is not None:
                 self.tables[number] = (logits[teacher] / value).softmax(-1)
             else:
-                self.tables[number] = _smoothed(labels, classes, value, convention, dtype)
+                self.tables[number] = targets(labels, classes, alpha=value, convention=convention, dtype=dtype)
 
     def of(self, numbers: np.ndarray) -> Coefficients:
         """The coefficients of these students, in the shape of `numbers`."""
@@ -90,12 +90,3 @@ class Targets:
             parts.append(logits.sum(dim=-1) * 0)
         loss = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         return loss.mean(dim=-1) if share is None else (loss * share).sum(dim=-1)
-
-
-def _smoothed(labels: Tensor, classes: int, alpha: float, convention: str, dtype: torch.dtype) -> Tensor:
-    """The targets [N, C] of label smoothing in either convention. Raises UsageError for α outside [0, 1]."""
-    if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha is {alpha:g}, expected 0 to 1", "for example 0.1")
-    spread = alpha if convention == "uniform" else alpha * classes / (classes - 1)
-    # Of 1 - spread, what the others' convention leaves on the label may be a rounding error below 0.
-    return ((1 - spread) * F.one_hot(labels, classes).to(dtype) + spread / classes).clamp_min(0)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from fierce_tools.data import digits
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import DataError, UsageError
-from fierce_tools.losses import label_smoothing
+from fierce_tools.losses import kd, label_smoothing, smoothed_labels
 from fierce_tools.models import mlp
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.training._soft_targets import Targets
@@ -179,3 +179,28 @@ def test_wrong_data_are_said(splits: Splits, teachers: list[np.ndarray]) -> None
     assert run(dense, [Student(teacher=0, rows=np.arange(5, 50))], splits, [broken], epochs=1)[0].finite
     with pytest.raises(UsageError, match="no student"):
         run(dense, [], splits, [])
+
+
+def test_the_losses_are_those_of_fierce_distill() -> None:
+    """Gradients of kd and smoothed_labels with the same options, each a mean over the batch."""
+    rng = np.random.default_rng(3)
+    teacher, labels = rng.normal(0, 3, (6, 4)).astype(np.float32), torch.from_numpy(rng.integers(0, 4, 6))
+    kinds: list[tuple[Student, dict[str, Any]]] = [
+        (Student(teacher=0, temperature=5.0), {"temperature": 5.0}),
+        (
+            Student(teacher=0, temperature=5.0, t2=False, student_temperature=2.0, kd_weight=0.4, ce_weight=0.6),
+            {"temperature": 5.0, "t2": False, "student_temperature": 2.0, "kd_weight": 0.4, "ce_weight": 0.6},
+        ),
+        (Student(alpha=0.4, convention="others"), {"alpha": 0.4, "convention": "others"}),
+        (Student(alpha=0.4, student_temperature=3.0), {"alpha": 0.4, "student_temperature": 3.0}),
+    ]
+    targets = Targets([s for s, _ in kinds], [teacher], labels, 4, torch.float64)
+    z = torch.from_numpy(rng.normal(0, 2, (6, 4))).requires_grad_()
+    for number, (student, options) in enumerate(kinds):
+        ours = targets.loss(z, torch.arange(6), targets.of(np.array(number)))
+        if student.teacher is None:
+            theirs = smoothed_labels(z, labels, **options).mean()  # type: ignore[operator]
+        else:
+            theirs = kd(z, labels, torch.from_numpy(teacher).double(), **options).mean()  # type: ignore[operator]
+        (found,), (expected,) = torch.autograd.grad(ours, z), torch.autograd.grad(theirs, z)
+        assert torch.allclose(found, expected, atol=1e-12)
