@@ -21,7 +21,7 @@ import torch
 from bench_analysis import medians, tell
 
 from fierce_tools import recipe
-from fierce_tools.cli.train import _tune_allocator
+from fierce_tools.cli.train import tune_allocator
 from fierce_tools.data import digits
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.menu import MODELS
@@ -112,7 +112,7 @@ def picking() -> None:
     picked: list[str] = []
 
     def arm(engine: str) -> None:
-        picked.append(run(CNN, splits, [logits], students, engine, epochs=2, batch_size=128)[0])
+        picked.append(run(CNN, splits, [logits], students, engine, epochs=1, batch_size=128)[0])
 
     engines = ("sequential", "stacked", "unfolded", "auto")
     found = medians({e: partial(arm, e) for e in engines}, 3, warm=0)
@@ -156,7 +156,7 @@ ALLOCATION = """
 import sys, time
 sys.path.insert(0, {here!r})
 import bench_ensemble as b
-if {tune}: b._tune_allocator()
+if {tune}: b.tune_allocator()
 print(b.stacked_seconds())
 """
 
@@ -229,7 +229,7 @@ GOALS = {"G6": small_tables, "G7": picking, "G9": sameness, "G15": allocator, "H
 
 
 if __name__ == "__main__":
-    _tune_allocator()
+    tune_allocator()
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or min(threads, 8)))
     print(
