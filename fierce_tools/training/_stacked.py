@@ -121,7 +121,7 @@ class Stacked:
             self._optimizer.step()
             return
         leaves = [p.detach() for p in self._parameters.values() if p.grad is not None]
-        before = torch._foreach_clone(leaves)
+        before = [leaf.detach().clone() for leaf in leaves]
         self._optimizer.step()
         shares = torch.tensor(rates, dtype=torch.float64, device=self._job.device).div_(highest)[self._which]
         for old, new in zip(before, leaves, strict=True):

@@ -144,6 +144,7 @@ def test_a_compiler_that_fails_is_said_in_a_line(splits: Splits, monkeypatch: py
     def broken(graph: object, inputs: object) -> None:
         raise RuntimeError("no C++ compiler")
 
+    torch._dynamo.reset()  # what another test compiled is not taken again
     original = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda module: original(module, backend=broken))
     _, training = begin(splits, epochs=1, compile=True)
