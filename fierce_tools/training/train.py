@@ -311,7 +311,16 @@ def _said(events: Iterator[StepDone | EpochDone]) -> Iterator[StepDone | EpochDo
 
 
 def compiled(model: nn.Module) -> None:
-    """Compile the features of a model, or of each of its members, in place; it happens when they are first called."""
+    """Compile the features of a model, or of each of its members, in place; it happens when they are first called.
+
+    Only steps are: evaluation stays with torch's own kernels.
+    """
     for member in members(model):
         features: nn.Module = member.features  # type: ignore[assignment]
-        features.compile()
+        features.forward = _quick(features, features.forward)
+
+
+def _quick(module: nn.Module, plain: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    # torch does not compile its own containers when asked for one itself, but within a function it does.
+    quick = torch.compile(lambda x: plain(x))
+    return lambda x: quick(x) if module.training else plain(x)
