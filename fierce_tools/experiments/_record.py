@@ -28,7 +28,7 @@ from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
 from fierce_tools.training.optimizers import make_optimizer
 from fierce_tools.training.schedules import learning_rate
-from fierce_tools.training.train import Setup, Training, check_options, dataset, setup, train
+from fierce_tools.training.train import Setup, Training, check_options, check_patience, dataset, setup, train
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -90,6 +90,7 @@ def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Set
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
+    check_patience(options["patience"], splits.val)
     teachers = None
     if recipe.distill is not None:
         splits = restrict(splits, **options_of(recipe, restrict))

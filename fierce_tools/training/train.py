@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
-from fierce_tools.data._splits import Splits
+from fierce_tools.data._splits import Split, Splits
 from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
 from fierce_tools.losses._nats import nll
@@ -173,7 +174,9 @@ def loss_step(recipe: Recipe, anchors: Tensor | None, teaching: Teaching | None 
     def step(model: nn.Module, batch: Batch) -> Step:
         features = model.features(batch.inputs)  # type: ignore[operator]
         logits = model.head(features)  # type: ignore[operator]
-        there: dict[str, Any] = {"logits": logits.float(), "anchors": anchors, "epoch": batch.epoch}
+        # On validation a loss is what it comes to be, so that one epoch compares with another.
+        epoch = batch.epoch if batch.split == "train" else math.inf
+        there: dict[str, Any] = {"logits": logits.float(), "anchors": anchors, "epoch": epoch}
         if "features" in wanted:
             there["features"] = features.float()
         if teaching is not None:
@@ -211,6 +214,15 @@ def check_options(*, epochs: int, batch_size: int, accumulate: int, patience: in
         raise UsageError(f"--clip-norm {clip_norm} --ema {ema}", "expected a norm above 0, and a decay between 0 and 1")
     schedules.learning_rate(1, epochs, **_taken(schedules.learning_rate, others))
     optimizers.make_optimizer(nn.Linear(1, 2), **_taken(optimizers.make_optimizer, others))
+
+
+def check_patience(patience: int | None, val: Examples | Split | None) -> None:
+    """Raises UsageError for patience without a validation split."""
+    if patience is not None and (val is None or len(val) == 0):
+        raise UsageError(
+            f"--patience {patience} waits for the validation loss, and there is no validation split",
+            "keep one with --val-fraction 0.1, or leave --patience out",
+        )
 
 
 def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,11 +264,7 @@ def train(
         epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience,
         clip_norm=clip_norm, ema=ema, **others,
     )  # fmt: skip
-    if patience is not None and setup.val is None:
-        raise UsageError(
-            f"--patience {patience} waits for the validation loss, and there is no validation split",
-            "keep one with --val-fraction 0.1, or leave --patience out",
-        )
+    check_patience(patience, setup.val)
     optimizer = optimizers.make_optimizer(setup.model, **_taken(optimizers.make_optimizer, others))
     average = None
     if ema is not None:
