@@ -216,8 +216,13 @@ def compared(prepared: Any, students: dict[str, runs.Run]) -> tuple[Report, dict
 
 
 def flags() -> list[Parameter]:
-    """Every option of data, models, losses, training and distillation, but teachers, which are said as --teacher."""
-    return [p for p in parameters(SECTIONS) if p.option.name != "teachers"]
+    """Every option of data, models, the methods' losses, training and distillation; teachers are said as --teacher."""
+    taught = {("loss", loss) for loss in recipe.methods().values()}
+
+    def fits(option: str) -> bool:
+        return any(s != "loss" or (s, choice) in taught for s, choice, _ in recipe.owners(option, SECTIONS))
+
+    return [p for p in parameters(SECTIONS) if p.option.name != "teachers" and fits(p.option.name)]
 
 
 def command() -> Callable[..., None]:

@@ -18,7 +18,8 @@ import numpy as np
 from fierce_tools import checkpoints, runs
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments import _record
-from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, measure, prepare, same_data
+from fierce_tools.experiments._measured import measure
+from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, prepare, same_data
 from fierce_tools.losses._mutual import FORMULAS
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
@@ -115,7 +116,7 @@ def record_peers(
                     continue
                 rows = []
                 for number, (one, run) in enumerate(zip(ones, group.peers, strict=True)):
-                    row = measure(_of_peer(event, number), one)
+                    row = measure(_of_peer(event, number), one.setup)
                     row["val_loss"] = row["val_nll"]  # on validation a peer's loss is its cross-entropy
                     run.append(row)
                     snapshots[number].take(members[number], row, **keep)

@@ -120,7 +120,6 @@ def test_losses_without_a_teacher_train_plainly(fierce) -> None:
         (("--teacher", "TEACHER", "--method", "self"), 2, "the student mlp:8"),
         (("--teacher", "TEACHER", "--data", "arrays:two.npz"), 3, "teacher demo and the student's data arrays:"),
         (("--teacher", "TEACHER", "--noise", "normal"), 2, "and the loss is kd; add --method noisy"),
-        (("--teacher", "TEACHER", "--lam", "1"), 2, "and the loss is kd; no method of distillation has it"),
         (("--teacher", "TEACHER", "--method", "logits", "--no-t2"), 2, "the loss is logit-matching; add --method kd"),
         (("--teacher", "TEACHER", "--patience", "2", "--val-fraction", "0"), 2, "there is no validation split"),
         (("--teacher", "TEACHER", "--student-temperature", "1"), 2, "add --no-t2"),
@@ -369,6 +368,10 @@ def test_help_shows_each_losss_default(fierce) -> None:
     assert "[default: dkd 4, kd 9, noisy-labels 9, virtual-teacher 20]" in text
     assert "--teacher-outputs" in text
     assert "--teachers" not in text
+    assert "the same. [default: kd none, smoothed-labels 1]" in text
+    assert "s of the noise, 0 or more." in text, "symbols keep their case"
+    assert "--lam" not in text, "an option that no method has"
+    assert "--lam" in fierce("train", "--help")[1]
 
 
 def test_a_baseline_goes_on_with_its_student(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
