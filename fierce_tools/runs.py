@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from fierce_tools import files, menu, recipe
 from fierce_tools.errors import DataError, FierceError, UsageError
-from fierce_tools.run_names import readable
+from fierce_tools.run_names import label, readable
 
 if TYPE_CHECKING:
     from filelock import FileLock
