@@ -199,7 +199,7 @@ def check_options(*, epochs: int, batch_size: int, accumulate: int, patience: in
     if (clip_norm is not None and not clip_norm > 0) or (ema is not None and not 0 < ema < 1):
         raise UsageError(f"--clip-norm {clip_norm} --ema {ema}", "expected a norm above 0, and a decay between 0 and 1")
     schedules.learning_rate(1, epochs, **_taken(schedules.learning_rate, others))
-    optimizers.make_optimizer(nn.Linear(1, 2), **_taken(optimizers.make_optimizer, others))
+    optimizers.make_optimizer(nn.Linear(1, 2, device="meta"), **_taken(optimizers.make_optimizer, others))
 
 
 def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
