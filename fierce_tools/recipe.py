@@ -98,6 +98,11 @@ def default_model(data: str) -> str:
     return literal(DATASETS.source(data), "DEFAULT_MODEL") or "cnn"
 
 
+def default_student(data: str) -> str:
+    """The student a dataset's teachers are distilled into when none is named: its file's `STUDENT`, else its model."""
+    return literal(DATASETS.source(data), "STUDENT") or default_model(data)
+
+
 def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
     """A whole recipe from a partial one and overrides such as {"loss.lam": 0.3}.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, compare, import_, infer, listing, train
+from fierce_tools.cli import analyze, compare, experiments, import_, infer, listing, train
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.cli.options import extend
 from fierce_tools.errors import EXIT_CODES
@@ -62,6 +62,8 @@ def build(asked: str | None = None) -> typer.Typer:
     if wanted("analyze"):
         for name, command in analyze.commands().items():
             asks.command(name)(command)
+        for name, command in experiments.commands().items():
+            asks.command(name, rich_help_panel="Experiments: they train students")(command)
     app.add_typer(asks, name="analyze")
     app.command("compare")(compare.compare)
     table = typer.Typer()
