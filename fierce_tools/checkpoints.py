@@ -52,23 +52,25 @@ def save(
     epoch: int | None = 0,
     metrics: Mapping[str, Any] | None = None,
     known: tuple[str, ...] = recipe.SECTIONS,
+    distillation: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a checkpoint, whole or not at all; returns its content hash.
 
-    Of weights trained elsewhere only some sections of the recipe are `known`, and `origin` says where they are from.
+    Of a student `distillation` says how it was taught and by whom. Of weights trained elsewhere only some sections of
+    the recipe are `known`, and `origin` says where they are from.
     """
     arrays = {PREFIX + name: value.detach().float().cpu().contiguous().numpy() if value.is_floating_point() else
               value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}  # fmt: skip
     arrays |= {"normalization.mean": mean, "normalization.std": std}
     if anchors is not None:
         arrays["anchors"] = anchors
-    sections = made.as_dict()
+    sections = {s: t for s, t in made.as_dict().items() if s in (*known, *recipe.OPTIONAL)}
     document = {
-        "format": "checkpoint", "version": VERSION, "recipe": {s: sections[s] for s in known},
+        "format": "checkpoint", "version": VERSION, "recipe": sections,
         "input_shape": list(shape), "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint,
         "seed": made.train["seed"] if "train" in known else None, "epoch": epoch, "metrics": dict(metrics or {}),
-        "origin": dict(origin or {}), "versions": versions(),
+        "distillation": dict(distillation or {}), "origin": dict(origin or {}), "versions": versions(),
     }  # fmt: skip
     return arrayfile.save_arrays(path, arrays, document)
 

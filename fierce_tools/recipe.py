@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,8 +25,12 @@ _COMMON = {
         ("training/schedules.py", "learning_rate"),
         ("experiments/_record.py", "record"),
     ],
+    "distill": [("training/distill.py", "teach"), ("training/_transfer.py", "restrict")],
+    "mutual": [("training/mutual.py", "peer_recipes"), ("training/mutual.py", "exchange")],
 }
 SECTIONS = ("data", "model", "loss", "train")
+# Sections of some trainings only; a recipe without one is a plain training.
+OPTIONAL = ("distill", "mutual")
 DEFAULTS = {"data": "digits", "loss": "ce"}
 # Where things lie on one machine: of no weight for what a training computes.
 PLACES = ("data_root", "download")
@@ -34,16 +38,23 @@ PLACES = ("data_root", "download")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Four sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`."""
+    """Sections of plain values, made by `resolve`; `data`, `model` and `loss` hold their choice as `name`.
+
+    `distill` is there only where a student is made: its teachers, and which examples it sees. `mutual` is there only
+    where peers are trained at once: who they are, and what they learn from.
+    """
 
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     loss: Mapping[str, Any]
     train: Mapping[str, Any]
+    distill: Mapping[str, Any] | None = None
+    mutual: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Plain nested dictionaries; what is none is left out, as TOML has no word for it."""
-        return {s: {k: _plain(v) for k, v in getattr(self, s).items() if v is not None} for s in SECTIONS}
+        there = {s: getattr(self, s) for s in (*SECTIONS, *OPTIONAL) if getattr(self, s) is not None}
+        return {s: {k: _plain(v) for k, v in values.items() if v is not None} for s, values in there.items()}
 
     def to_toml(self) -> str:
         """The recipe as TOML text, every option spelled out."""
@@ -81,10 +92,10 @@ def transforms() -> tuple[Option, ...]:
     return binding.read_function(Path(__file__).parent / "data" / "_transform.py", "transform", "data").options
 
 
-def owners(option: str) -> list[tuple[str, str | None, Option]]:
-    """Every (section, choice or None, option) that has an option of that name."""
+def owners(option: str, sections: Sequence[str] = SECTIONS) -> list[tuple[str, str | None, Option]]:
+    """Every (section, choice or None, option) of these sections that has an option of that name."""
     found: list[tuple[str, str | None, Option]] = []
-    for section in SECTIONS:
+    for section in sections:
         found += [(section, None, o) for s in _common(section) for o in s.options if o.name == option]
         if section in MENUS:
             menu = MENUS[section]
@@ -103,6 +114,16 @@ def default_student(data: str) -> str:
     return literal(DATASETS.source(data), "STUDENT") or default_model(data)
 
 
+def default_loss(distill: Mapping[str, Any] | None) -> str:
+    """The loss when none is named: cross-entropy, or that of the method of distillation."""
+    return DEFAULTS["loss"] if distill is None else methods().get(str(distill.get("method", "kd")), DEFAULTS["loss"])
+
+
+def methods() -> dict[str, str]:
+    """The loss of each method of distillation, by its name."""
+    return literal(Path(__file__).parent / "training" / "distill.py", "METHODS") or {}
+
+
 def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> Recipe:
     """A whole recipe from a partial one and overrides such as {"loss.lam": 0.3}.
 
@@ -110,13 +131,16 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
     """
     check_sections(document)
     sections: dict[str, dict[str, Any]] = {s: dict(document.get(s, {})) for s in SECTIONS}
+    said = {*document, *(key.partition(".")[0] for key in overrides or {})}
+    sections |= {s: dict(document.get(s, {})) for s in OPTIONAL if s in said}
     # Choices first, then presets, then the rest: what was said is kept in whatever order it was said.
     order = {"name": 0, "preset": 1}
     for key, value in sorted((overrides or {}).items(), key=lambda kv: order.get(kv[0].partition(".")[2], 2)):
         section, dot, name = key.partition(".")
-        if section not in SECTIONS or not dot:
+        if section not in sections or not dot:
             raise UsageError(
-                f"{key!r} names no option", f"write SECTION.OPTION with a section of {', '.join(SECTIONS)}"
+                f"{key!r} names no option",
+                f"write SECTION.OPTION with a section of {', '.join((*SECTIONS, *OPTIONAL))}",
             )
         if name == "name" and sections[section].get("name") not in (None, value):
             sections[section].clear()  # options of another choice do not fit the new one
@@ -124,8 +148,13 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
             sections[section] = _without_preset(section, sections[section], str(value))
         sections[section][name] = value
     sections["data"].setdefault("name", DEFAULTS["data"])
-    sections["loss"].setdefault("name", DEFAULTS["loss"])
-    sections["model"].setdefault("name", default_model(str(sections["data"]["name"])))
+    sections["loss"].setdefault("name", default_loss(sections.get("distill")))
+    model = default_model if "distill" not in sections else default_student
+    sections["model"].setdefault("name", model(str(sections["data"]["name"])))
+    if "distill" in sections and spec("distill").option("unlabelled").convert(
+        sections["distill"].get("unlabelled", False)
+    ):
+        sections["loss"].setdefault("ce_weight", 0.0)  # without labels there is no cross-entropy
     resolved: dict[str, dict[str, Any]] = {}
     for section, values in sections.items():
         chosen = str(values.pop("name")) if section in MENUS else None
@@ -137,8 +166,8 @@ def resolve(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = N
 def check_sections(document: Mapping[str, Any]) -> None:
     """Raises UsageError for a section that does not exist or is no table."""
     for section, values in document.items():
-        if section not in SECTIONS:
-            raise unknown("recipe section", section, SECTIONS)
+        if section not in (*SECTIONS, *OPTIONAL):
+            raise unknown("recipe section", section, (*SECTIONS, *OPTIONAL))
         if not isinstance(values, Mapping):
             raise UsageError(
                 f"[{section}] of a recipe is {values!r}, expected a table of options",

@@ -2,6 +2,9 @@
 
 runs/NAME/  recipe.toml  run.json  metrics.jsonl  model.safetensors  epochs/  outputs/  analyses/
             state.safetensors while it is unfinished
+
+Peers that are trained at once have a run each, and a folder for the group: recipe.toml, run.json, and as metrics.jsonl
+the means over them.
 """
 
 from __future__ import annotations
@@ -150,6 +153,9 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
 
 def _readable(made: recipe.Recipe) -> str:
     """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+    if made.mutual is not None:
+        parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
+        return as_name("-".join(parts))
     parts = [*_data_parts(made), str(made.model["name"])]
     if made.model["bottleneck"] is not None:
         parts.append(f"bottleneck{made.model['bottleneck']}")
@@ -158,8 +164,29 @@ def _readable(made: recipe.Recipe) -> str:
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
             parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+    parts += _taught(made.distill or {})
     parts.append(f"s{made.train['seed']}")
-    return re.sub(r"[^\w.+=-]+", "-", "-".join(parts)).strip("-")[:120]
+    return as_name("-".join(parts))
+
+
+def as_name(text: str) -> str:
+    """Text as a part of a folder's name."""
+    return re.sub(r"[^\w.+=-]+", "-", text).strip("-")[:120]
+
+
+def _taught(distill: Mapping[str, Any]) -> list[str]:
+    """Whom a student learns from and on what, as parts of a name."""
+    from_ = [_label(path) for path in distill.get("teachers", ())]
+    from_ += [Path(distill["teacher_outputs"]).stem] if distill.get("teacher_outputs") else []
+    on = [f"on-{Path(distill['transfer_set']).stem}"] if distill.get("transfer_set") else []
+    without = [f"without-{'-'.join(distill['drop_class'])}"] if distill.get("drop_class") else []
+    return [*([f"from-{'+'.join(from_)}"] if from_ else []), *on, *without]
+
+
+def _label(checkpoint: str) -> str:
+    """A checkpoint's run, or its own name where it lies in none."""
+    path = Path(checkpoint)
+    return path.parent.name if path.name == "model.safetensors" else path.stem
 
 
 def _data_parts(made: recipe.Recipe) -> list[str]:
@@ -248,11 +275,15 @@ def summary(run: Run) -> dict[str, Any]:
 
     table = document.get("train")
     train: dict[str, Any] = table if isinstance(table, dict) else {}
+    together = document.get("mutual")
+    mutual: dict[str, Any] = together if isinstance(together, dict) else {}
+    peers = info.get("peers") if isinstance(info.get("peers"), list) else None
     return {
         "name": run.name,
-        "loss": named("loss"),
-        "model": named("model"),
+        "loss": mutual.get("method", named("loss")),
+        "model": named("model") if peers is None else "+".join(map(str, mutual.get("models", ()))),
         "dataset": named("data"),
+        "teacher": " + ".join(t["name"] for t in teachers(info)) or None,
         "seed": train.get("seed"),
         "epoch": last.get("epoch", 0),
         "epochs": train.get("epochs"),
@@ -262,10 +293,32 @@ def summary(run: Run) -> dict[str, Any]:
         "entropy": last.get("val_entropy_t9"),
         "state": "unreadable" if problem else state(run, info),
         "age": max(age, 0.0),
+        "group": info.get("group"),
+        "peers": peers,
         "tags": list(tags) if isinstance(tags := info.get("tags"), list) else [],
         "error": problem or info.get("error"),
         "path": str(run.path),
     }
+
+
+def teachers(info: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Those a run learned from, as its run.json has them: `name`, `path` and `sha256` of each."""
+    listed = info.get("teachers")
+    found = [t for t in listed if isinstance(t, dict) and t.get("path")] if isinstance(listed, list) else []
+    return [
+        {"name": str(t.get("run") or _label(str(t["path"]))), "path": str(t["path"]), "sha256": str(t.get("sha256"))}
+        for t in found
+    ]
+
+
+def lineage(run: Run, deepest: int = 20) -> list[str]:
+    """A run's teacher, that one's teacher, and so on, as far as their folders are where they were."""
+    found: list[str] = []
+    info = run.info()
+    while (named := teachers(info)) and len(found) < deepest:
+        found.append(" + ".join(t["name"] for t in named))
+        info = Run(Path(named[0]["path"]).parent).info()
+    return found
 
 
 def started(command: list[str], device: str, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -87,11 +87,15 @@ def locate(text: str, root: Path, *, epochs: str | None = None) -> list[Source]:
 
 
 def _of_run(run: runs.Run, epochs: str | None) -> list[Source]:
+    peers = run.info().get("peers")
+    if isinstance(peers, list):  # a group of peers stands for all of them
+        return [s for name in peers for s in _of_run(runs.find(str(run.path.parent / name), run.path.parent), epochs)]
     if epochs is None:
         if not run.model_path.exists():
+            command = "mutual" if "group" in run.info() else "train"
             raise DataError(
                 f"run {run.name} has no {run.model_path.name} yet (it is {runs.state(run)})",
-                f"finish it with `fierce train --resume {run.path}`, or ask its --epochs",
+                f"finish it with `fierce {command} --resume {run.path}`, or ask its --epochs",
             )
         return [_checkpoint(run.model_path, files.read_header(run.model_path)[1] or {})]
     found = (

@@ -22,10 +22,12 @@ from bench_analysis import medians, tell
 from torch.nn import functional as F
 
 from fierce_tools import recipe
-from fierce_tools.cli.train import _tune_allocator
+from fierce_tools.cli.train import tune_allocator
 from fierce_tools.data._splits import Split, Splits
+from fierce_tools.training._teachers import Teacher
 from fierce_tools.training.augment import Augment
 from fierce_tools.training.batches import Examples, measure
+from fierce_tools.training.distill import Teachers
 from fierce_tools.training.loop import EpochDone
 from fierce_tools.training.precision import bf16_is_faster
 from fierce_tools.training.train import Setup, setup, train
@@ -35,6 +37,7 @@ EXAMPLES = 54_000
 BATCH = 128
 NAMES = tuple("0123456789")
 CNN, MLP = "mnist-student", "mlp:25"
+PLAIN = recipe.resolve({})
 
 
 def data(side: int, channels: int, examples: int = EXAMPLES) -> Splits:
@@ -165,11 +168,33 @@ def loaders() -> None:
         tell("G4", f"loader alone / DataLoader + PIL, {what}", found["loader"] / found["ours"], least, rate, least=True)
 
 
+def teaching() -> None:
+    """G5: an epoch of a student whose teacher was asked once, against one that asks it at every step.
+
+    The smallest teacher there is, the 20,490-parameter CNN, and one of the papers' size.
+    """
+    for student, least in ((CNN, 1.4), (MLP, 8.0)):
+        large = ("mnist-small", 5_000) if student == CNN else ("mlp:1200-1200", EXAMPLES)
+        for teacher, examples in ((CNN, EXAMPLES), large):
+            splits, arms = data(28, 1, examples), {}
+            for cache in ("yes", "no"):
+                own = ready(splits, teacher, device="cpu", precision="fp32")
+                said = Teacher("t", "", "", None, own.model.eval().requires_grad_(False), own.normalization, PLAIN, 1)
+                group = Teachers((said,), None, splits, "probabilities", cache, 9.0, None)
+                made = recipe.resolve({}, {"model.name": student, "loss.name": "kd"})
+                begun = setup(made, splits, teach=group.bring, device="cpu", precision="fp32")
+                arms[cache] = partial(ours, begun, BATCH)
+            found = medians(arms, ROUNDS)
+            what = f"{student} of {teacher}: teacher asked once / in the loop"
+            rate = f"({examples / found['yes']:,.0f} img/s)"
+            tell("G5", what, found["no"] / found["yes"], least, rate, least=True)
+
+
 ALLOCATION = """
 import sys, time
 sys.path.insert(0, {here!r})
 import bench_training as b
-if {tune}: b._tune_allocator()
+if {tune}: b.tune_allocator()
 begun = b.ready(b.data(28, 1, {examples}), b.CNN, device="cpu", precision="fp32")
 b.ours(begun, {batch})
 start = time.perf_counter(); b.ours(begun, {batch}); print(time.perf_counter() - start)
@@ -228,7 +253,7 @@ def on_gpu() -> None:
 
 
 if __name__ == "__main__":
-    _tune_allocator()
+    tune_allocator()
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(min(threads, 8))
     print(
@@ -238,6 +263,7 @@ if __name__ == "__main__":
     started = time.perf_counter()
     against_loops()
     loaders()
+    teaching()
     allocator()
     half()
     on_gpu()

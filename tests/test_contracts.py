@@ -128,7 +128,9 @@ def test_analyses_name_arrays_of_the_vocabulary(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_losses_name_arrays_of_the_vocabulary(name: str) -> None:
-    assert set(spec_of(LOSSES, name).arrays) <= {"logits", "labels", "features", "anchors"}
+    spec = spec_of(LOSSES, name)
+    known = {"logits", "labels", "features", "anchors", "teacher_logits", "epoch"}
+    assert {*spec.arrays, *spec.optional_arrays} <= known
 
 
 def test_a_flag_has_one_meaning() -> None:
@@ -141,6 +143,9 @@ def test_a_flag_has_one_meaning() -> None:
         for name in menu.names():
             for option in spec_of(menu, name).options:
                 sections.setdefault(option.name, set()).add(section)
+    base = set(sections)
+    for section in recipe.OPTIONAL:  # each is a command of its own, which has the four others' flags too
+        assert not base & {o.name for o in recipe.spec(section).options}, section
     shared = {name: where for name, where in sections.items() if len(where) > 1}
     assert not shared
     assert not {"name", "loss", "model", "data", "preset", "set", "resume", "runs_dir", "format", "factory"} & set(
@@ -154,7 +159,7 @@ def test_help_texts_are_shown_as_they_are_written() -> None:
 
     from fierce_tools.cli.options import escape
 
-    options = [o for section in recipe.SECTIONS for o in recipe.spec(section).options]
+    options = [o for section in (*recipe.SECTIONS, *recipe.OPTIONAL) for o in recipe.spec(section).options]
     options += [o for menu, name in MEMBERS for o in spec_of(menu, name).options]
     for option in options:
         assert Text.from_markup(escape(option.help)).plain == option.help, option.help

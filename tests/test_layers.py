@@ -33,6 +33,9 @@ def loaded(*arguments: str, cwd: Path, absent: tuple[str, ...] = HEAVY) -> tuple
 COMMANDS = [
     ("--help",),
     ("train", "--help"),
+    ("distill", "--help"),
+    ("distill-chain", "--help"),
+    ("mutual", "--help"),
     ("infer", "--help"),
     ("import", "--help"),
     ("analyze", "--help"),

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, compare, experiments, import_, infer, listing, train
+from fierce_tools.cli import (
+    analyze,
+    compare,
+    distill,
+    distill_chain,
+    experiments,
+    import_,
+    infer,
+    listing,
+    mutual,
+    train,
+)
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.cli.options import extend
 from fierce_tools.errors import EXIT_CODES
@@ -56,6 +67,10 @@ def build(asked: str | None = None) -> typer.Typer:
     )
     app.callback(epilog=EPILOG)(root)
     app.command("train")(train.command() if wanted("train") else extend(train.train, []))
+    app.command("distill")(distill.command() if wanted("distill") else extend(distill.distill, []))
+    chain = distill_chain.command() if wanted("distill-chain") else extend(distill_chain.distill_chain, [])
+    app.command("distill-chain")(chain)
+    app.command("mutual")(mutual.command() if wanted("mutual") else extend(mutual.mutual, []))
     app.command("import")(import_.command() if wanted("import") else extend(import_.import_, []))
     app.command("infer")(infer.infer)
     asks = typer.Typer(no_args_is_help=True, help="Ask runs, checkpoints or files of logits one question.")

@@ -53,7 +53,7 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools import sources
         from fierce_tools.cli import saving
         from fierce_tools.cli.progress import Students
-        from fierce_tools.cli.train import _tune_allocator
+        from fierce_tools.cli.train import tune_allocator
         from fierce_tools.experiments._gather import Places
         from fierce_tools.experiments._inquire import inquire
 
@@ -62,7 +62,7 @@ def _command(name: str) -> Callable[..., None]:
         root = runs.folder(runs_dir)
         found = distinct([s for path in paths or () for s in sources.locate(path, root)])
         given = {k: v for k, v in options.items() if v is not None}
-        _tune_allocator()
+        tune_allocator()
         with Students(progress) as shown:
             report, document = inquire(
                 name, found, given, places=Places(data, data_root, False, device, factory, fresh), root=root,

@@ -43,15 +43,20 @@ Factory = Annotated[
 
 @dataclass(frozen=True)
 class Parameter:
-    """One generated parameter of a command: a Spec's option under a panel of the help."""
+    """One generated parameter of a command: a Spec's option under a panel of the help.
+
+    `defaults` is shown instead of the option's default where it has several, one for each choice.
+    """
 
     option: Option
     panel: str
+    defaults: str = ""
 
     def build(self) -> inspect.Parameter:
         """A keyword parameter that is None where nothing was said; conversion is the Spec's business."""
         option = self.option
-        default = f" [default: {option.shown_default}]" if option.shown_default else ""
+        shown = self.defaults or option.shown_default
+        default = f" [default: {shown}]" if shown else ""
         help_text = escape(sentence(option.help) + default)
         if option.kind == "bool":
             declared = typer.Option(

@@ -15,9 +15,9 @@ from fierce_tools.menu import unknown
 
 HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
 # Left out one after another where a terminal is narrow.
-SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "age")
-COLUMNS = ("name", "loss", "model", "dataset", "epoch", "best", "last", "ece", "entropy", "state", "age")
-KEYS = (*COLUMNS, "seed", "epochs", "tag", "tags", "acc", "accuracy", "error")
+SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "teacher", "age")
+COLUMNS = ("name", "loss", "model", "dataset", "teacher", "epoch", "best", "last", "ece", "entropy", "state", "age")
+KEYS = (*COLUMNS, "seed", "epochs", "group", "tag", "tags", "acc", "accuracy", "error")
 
 
 def table(
@@ -76,12 +76,12 @@ def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
 
 
 def _fitting(rows: list[dict[str, Any]]) -> list[str]:
-    """The columns there is room for, names whole."""
-    shown = list(COLUMNS)
+    """The columns there is room for, names whole; teachers where there are any."""
+    shown = [name for name in COLUMNS if name != "teacher" or any(row["teacher"] for row in rows)]
     if not sys.stdout.isatty():
         return shown
     wide = {n: max([len(HEADS.get(n, n)), *(len(text.show(_cell(n, r))) for r in rows)]) + 2 for n in COLUMNS}
-    for name in SPARE:
+    for name in [n for n in SPARE if n in shown]:
         if sum(wide[n] for n in shown) <= text.width():
             break
         shown.remove(name)
@@ -107,6 +107,7 @@ def show(
     listing = sorted(p for p in run.path.rglob("*") if p.is_file() and not p.name.startswith("."))
     sizes = {str(p.relative_to(run.path)): p.stat().st_size for p in listing}
     header: dict[str, Any] = {}
+    lineage = [run.name, *runs.lineage(run)]
     if run.model_path.exists():
         tensors, document = files.read_header(run.model_path)
         header = {"tensors": {n: list(shape) for n, (_, shape) in tensors.items()}, **(document or {})}
@@ -115,6 +116,7 @@ def show(
             {
                 "summary": summary,
                 "info": info,
+                "lineage": lineage,
                 "recipe": run.recipe().as_dict(),
                 "files": sizes,
                 "checkpoint": header,
@@ -132,6 +134,12 @@ def show(
         "finished": info.get("finished"),
         "versions": ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items()),
         "content": header.get("content_sha256"),
+        "group": summary["group"],
+        "peers": ", ".join(map(str, summary["peers"] or ())),
+        "formula": info.get("formula"),
+        "teacher": "; ".join(f"{t['path']} (content {t['sha256'][:12]}…)" for t in runs.teachers(info)),
+        "teacher outputs": info.get("teacher_outputs"),
+        "lineage": " ← ".join(lineage) if len(lineage) > 1 else None,
     }
     text.facts({key: value for key, value in facts.items() if value})
     print("\n" + run.recipe().to_toml())
@@ -149,12 +157,14 @@ def show(
                 "val_ece",
                 "val_entropy_t9",
                 "val_feature_entropy",
+                "train_exchanged",
+                "train_exchanged_wrong",
             )
             if k in shown
         ]
         text.print_table(
             "",
-            [k.removeprefix("val_") if k != "val_loss" else k for k in keep],
+            [k if k.endswith("_loss") else k.partition("_")[2] or k for k in keep],
             [[row.get(k) for k in keep] for row in picked],
         )
     for path, size in sizes.items():

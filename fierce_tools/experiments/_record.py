@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 
@@ -17,9 +17,13 @@ from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
+from fierce_tools.experiments._lineage import check_teachers
+from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
+from fierce_tools.training._transfer import restrict
+from fierce_tools.training.distill import Teachers, formula, hints, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone, StepDone
 from fierce_tools.training.optimizers import make_optimizer
@@ -43,10 +47,16 @@ class Prepared:
     splits: Splits
     setup: Setup
     options: dict[str, Any]
+    teachers: Teachers | None = None
 
     @property
     def epochs(self) -> int:
         return int(self.options["epochs"])
+
+    def distillation(self) -> dict[str, Any]:
+        """What is written down of a student's teaching; empty for any other training."""
+        said = formula(self.recipe)
+        return ({"formula": said} if said else {}) | (self.teachers.written() if self.teachers is not None else {})
 
     def warnings(self) -> list[str]:
         """What a person should know before this is trained."""
@@ -54,22 +64,24 @@ class Prepared:
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        found += hints(self.recipe) + (self.teachers.warnings() if self.teachers is not None else [])
         return found + estimate_warnings(self.recipe, self.setup)
 
 
 def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
-    """Those options of the recipe's train and data sections that functions take."""
+    """Those options of the recipe's data, train and distill sections that functions take."""
     import inspect
 
     parameters = [p for f in functions for p in inspect.signature(f).parameters.values()]
     taken = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return {k: v for section in (recipe.data, recipe.train) for k, v in section.items() if k in taken}
+    sections = (recipe.data, recipe.train, recipe.distill or {})
+    return {k: v for section in sections for k, v in section.items() if k in taken}
 
 
-def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
+def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
 
-    A factory is imported only if it is the one in `trusted`.
+    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is.
     """
     options = options_of(recipe, train, make_optimizer, learning_rate)
     check_options(**options)
@@ -78,8 +90,13 @@ def prepare(recipe: Recipe, trusted: str | None = None) -> Prepared:
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
-    ready = setup(recipe, splits, trusted=trusted, **options_of(recipe, setup))
-    return Prepared(recipe, data, splits, ready, options)
+    teachers = None
+    if recipe.distill is not None:
+        splits = restrict(splits, **options_of(recipe, restrict))
+        teachers = teach(recipe, data, splits, trusted=trusted, **options_of(recipe, teach))
+    bring = teachers.bring if teachers else None
+    ready = build(recipe, splits, trusted=trusted, teach=bring, **options_of(recipe, setup))
+    return Prepared(recipe, data, splits, ready, options, teachers)
 
 
 def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
@@ -89,7 +106,8 @@ def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
     from fierce_tools.losses.fierce import separation
 
     how = {k: recipe.loss[k] for k in ("similarity", "assignment", "tau", "similarity_scale")}
-    collapsed, spread = separation(setup.anchors, **how, classes=len(setup.model.head.bias))
+    model = cast(Classifier, setup.model)
+    collapsed, spread = separation(setup.anchors, **how, classes=len(model.head.bias))
     if spread - collapsed >= TELLING_BITS:
         return []
     return [
@@ -124,21 +142,16 @@ def record(
     """
     with run.lock():
         state_path = run.state_path if run.state_path.exists() else None
-        fingerprint = prepared.data.fingerprint()
-        before = run.info().get("dataset_sha256")
-        if state_path is not None and before not in (None, fingerprint):
-            raise DataError(
-                f"{prepared.data.name} as found here is not what {run.name} has been trained on so far (fingerprint "
-                f"{fingerprint[:12]}…, expected {str(before)[:12]}…)",
-                "bring the data back, or train a new run",
-            )
+        fingerprint = same_data(prepared, run, state_path)
+        if state_path is not None:
+            check_teachers(run, prepared.distillation())
         training = train(prepared.setup, state_path, **prepared.options)
         run.keep_metrics(training.progress.epoch)
-        best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
+        snapshots = Snapshots(prepared, run, fingerprint)
         started = runs.started(command, str(prepared.setup.device), checkpoints.versions())
-        run.update(**started, dataset_sha256=fingerprint)
+        run.update(**started, dataset_sha256=fingerprint, **prepared.distillation())
         saved = time.monotonic()
-        try:
+        with ending((run,), lambda: training.save_state(run.state_path)):
             for event in training.events:
                 if isinstance(event, StepDone):
                     if time.monotonic() - saved > STEP_STATE_SECONDS:
@@ -148,38 +161,72 @@ def record(
                     continue
                 row = measure(event, prepared)
                 run.append(row)
-                names = _snapshots(event.epoch, save_at, save_every)
-                if save_best and row["val_accuracy"] is not None and row["val_accuracy"] > best:
-                    best = row["val_accuracy"]
-                    names.append("best")
-                for name in names:
-                    path = run.epochs_path / f"{name}.safetensors"
-                    _checkpoint(path, prepared, training.model, event.epoch, fingerprint, row)
+                snapshots.take(training.model, row, save_at=save_at, save_every=save_every, save_best=save_best)
                 if time.monotonic() - saved > STATE_SECONDS:
                     training.save_state(run.state_path)
                     saved = time.monotonic()
                 yield row
             result = finish(prepared, training, run, fingerprint)
-        except GeneratorExit:
-            try:
-                training.save_state(run.state_path)
-            finally:
-                with contextlib.suppress(OSError):
-                    run.update(state="stopped", finished=runs.now())
-            raise
-        except KeyboardInterrupt:  # in the midst of a step: only the last saved state is sound
-            run.update(state="stopped", finished=runs.now())
-            raise
-        except BaseException as error:
-            reason = str(error) if isinstance(error, FierceError) else f"{type(error).__name__}: {error}"
-            with contextlib.suppress(OSError):
-                run.update(state="failed", error=reason, finished=runs.now())
-            raise
     yield result
 
 
-def _snapshots(epoch: int, save_at: tuple[int, ...], save_every: int | None) -> list[str]:
-    return [f"{epoch:04d}"] if epoch in save_at or (save_every and epoch % save_every == 0) else []
+def same_data(prepared: Prepared, run: Run, state_path: Path | None) -> str:
+    """The data's fingerprint. Raises DataError where a saved state was trained on other data."""
+    fingerprint = prepared.data.fingerprint()
+    before = run.info().get("dataset_sha256")
+    if state_path is not None and before not in (None, fingerprint):
+        raise DataError(
+            f"{prepared.data.name} as found here is not what {run.name} has been trained on so far (fingerprint "
+            f"{fingerprint[:12]}…, expected {str(before)[:12]}…)",
+            "bring the data back, or train a new run",
+        )
+    return fingerprint
+
+
+@contextlib.contextmanager
+def ending(every: Sequence[Run], save_state: Callable[[], None]) -> Iterator[None]:
+    """Around a training: its runs say how it ended early, and where its iterator was closed its state is saved."""
+
+    def mark(**how: Any) -> None:
+        for run in every:
+            with contextlib.suppress(OSError):
+                run.update(**how, finished=runs.now())
+
+    try:
+        yield
+    except GeneratorExit:
+        try:
+            save_state()
+        finally:
+            mark(state="stopped")
+        raise
+    except KeyboardInterrupt:  # in the midst of a step: only the last saved state is sound
+        mark(state="stopped")
+        raise
+    except BaseException as error:
+        mark(state="failed", error=str(error) if isinstance(error, FierceError) else f"{type(error).__name__}: {error}")
+        raise
+
+
+class Snapshots:
+    """The weights of a run that are kept along the way; the best so far is read from its metrics."""
+
+    def __init__(self, prepared: Prepared, run: Run, fingerprint: str) -> None:
+        self._of, self._run, self._fingerprint = prepared, run, fingerprint
+        self._best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
+
+    def take(
+        self, model: Any, row: Mapping[str, Any], *, save_at: tuple[int, ...], save_every: int | None, save_best: bool
+    ) -> None:
+        """Write those that are due after the epoch of this row of metrics.jsonl."""
+        epoch = row["epoch"]
+        names = [f"{epoch:04d}"] if epoch in save_at or (save_every and epoch % save_every == 0) else []
+        if save_best and row["val_accuracy"] is not None and row["val_accuracy"] > self._best:
+            self._best = row["val_accuracy"]
+            names.append("best")
+        for name in names:
+            path = self._run.epochs_path / f"{name}.safetensors"
+            _checkpoint(path, self._of, model, epoch, self._fingerprint, dict(row))
 
 
 def measure(event: EpochDone, prepared: Prepared) -> dict[str, Any]:
@@ -272,11 +319,12 @@ def _checkpoint(
         fingerprint=fingerprint,
         epoch=epoch,
         metrics=metrics,
+        distillation=prepared.distillation(),
     )
 
 
-def interrupted(run: Run, epoch: int) -> Interrupted:
+def interrupted(run: Run, epoch: int, command: str = "train") -> Interrupted:
     """The message for a training that was stopped and saved."""
     return Interrupted(
-        f"stopped after {epoch} whole epochs; everything is saved", f"go on with `fierce train --resume {run.path}`"
+        f"stopped after {epoch} whole epochs; everything is saved", f"go on with `fierce {command} --resume {run.path}`"
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fierce_tools.errors import UsageError
+from fierce_tools.losses._labels import uniform_alpha
 from fierce_tools.losses._nats import nll
 
 
@@ -28,22 +27,8 @@ def label_smoothing(
     logits [N, C], labels i64 [N]; returns [N] in nats, one value per example, no mean inside. Raises UsageError for α
     outside [0, 1]. Source: Szegedy et al. 2016; Müller et al. 2019; Shen et al. 2021.
     """
-    spread = _uniform_alpha(alpha, convention, logits.shape[-1])
+    spread = uniform_alpha(alpha, convention, logits.shape[-1])
     if spread <= 1:
         return F.cross_entropy(logits, labels, reduction="none", label_smoothing=spread)
     # `others` may put less on the label than on the rest, which torch's own smoothing cannot.
     return (1 - spread) * nll(logits, labels) - spread * F.log_softmax(logits, dim=-1).mean(dim=-1)
-
-
-def targets(labels: Tensor, classes: int, *, alpha: float = 0.1, convention: str = "uniform") -> Tensor:
-    """The smoothed labels [N, C] themselves, rows summing to 1. Raises UsageError for α outside [0, 1]."""
-    spread = _uniform_alpha(alpha, convention, classes)
-    return (1 - spread) * F.one_hot(labels, classes).to(torch.get_default_dtype()) + spread / classes
-
-
-def _uniform_alpha(alpha: float, convention: str, classes: int) -> float:
-    if not 0 <= alpha <= 1:
-        raise UsageError(f"--alpha is {alpha:g}, expected 0 to 1", "for example --alpha 0.1")
-    if convention not in ("uniform", "others"):
-        raise UsageError(f"--convention is {convention!r}, expected uniform or others")
-    return alpha if convention == "uniform" else alpha * classes / (classes - 1)

@@ -168,7 +168,8 @@ def fit(
                     if on_cpu and not math.isfinite(progress.history[-1][0]):
                         raise _broken(progress, updates, accumulate, learning_rate, progress.step)
                 if clip_norm is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                    for member in members(model):
+                        nn.utils.clip_grad_norm_(member.parameters(), clip_norm)
                 optimizer.step()
                 if average is not None:
                     average.update_parameters(model)

@@ -40,9 +40,9 @@ from fierce_tools.training.precision import bf16_is_faster
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything a training starts from; the model is on the device with seeded weights."""
+    """Everything a training starts from; the model, or several as `members`, is on the device with seeded weights."""
 
-    model: Classifier
+    model: nn.Module
     step_loss: StepLoss
     train: Examples
     val: Examples | None
@@ -55,6 +55,7 @@ class Setup:
 
 # What a teacher says of a batch, by the names under which a loss takes it.
 Teaching = Callable[[Batch], dict[str, Tensor]]
+TEACHER = "teacher_"
 
 
 def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
@@ -113,15 +114,10 @@ def setup(
     where = pick_device(device)
     moves = parse(augment, splits.train.images.shape[1:])
     torch.manual_seed(seed)
-    model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names), trusted=trusted)
-    codebook = _codebook(recipe, model)
-    convolves = any(isinstance(m, nn.Conv2d) for m in model.modules())
-    last = channels_last == "yes" or (channels_last == "auto" and convolves)
     scale = measure(splits.train.images, normalization)
     with enough_memory(len(splits.train)):
-        model.to(where)
-        if last:
-            model.to(memory_format=torch.channels_last)
+        model, last = fresh_model(recipe, splits, where, channels_last, trusted)
+        codebook = _codebook(recipe, model)
         train = Examples(splits.train, scale, where, augment=moves, channels_last=last)
         val = Examples(splits.val, scale, where, split="val", channels_last=last) if len(splits.val) else None
     anchors = None if codebook is None else codebook.to(where)
@@ -132,6 +128,19 @@ def setup(
     bf16 = precision == "bf16" or (precision == "auto" and where.type == "cuda")
     ready = Setup(model, step_loss, train, val, scale, anchors, where, bf16, seed)
     return replace(ready, bf16=bf16_is_faster(model, train, step_loss)) if precision == "fastest" else ready
+
+
+def fresh_model(
+    recipe: Recipe, splits: Splits, device: torch.device, channels_last: str, trusted: str | None
+) -> tuple[Classifier, bool]:
+    """The recipe's model with weights drawn from torch's generator, on the device, and whether it has channels last."""
+    model = checkpoints.build(recipe, splits.train.images.shape[1:], len(splits.class_names), trusted=trusted)
+    convolves = any(isinstance(m, nn.Conv2d) for m in model.modules())
+    last = channels_last == "yes" or (channels_last == "auto" and convolves)
+    model.to(device)
+    if last:
+        model.to(memory_format=torch.channels_last)
+    return model, last
 
 
 def _codebook(recipe: Recipe, model: Classifier) -> Tensor | None:
@@ -152,8 +161,10 @@ def loss_step(recipe: Recipe, anchors: Tensor | None, teaching: Teaching | None 
     function: Callable[..., Tensor] = LOSSES.get(recipe.loss["name"])
     parameters = inspect.signature(function).parameters
     options = {k: v for k, v in recipe.options("loss").items() if k in parameters}
-    wanted = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
-    if teaching is None and any(n.startswith("teacher_") for n in wanted):
+    positional = {n: p.default is p.empty for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    # An array with a default is taken where there is one.
+    wanted = [n for n, needed in positional.items() if needed or (teaching is not None and n.startswith(TEACHER))]
+    if teaching is None and any(n.startswith(TEACHER) for n in wanted):
         raise UsageError(
             f"loss {recipe.loss['name']} learns from a teacher", "say which: fierce distill --teacher CHECKPOINT"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,25 +12,28 @@ from torch.nn import functional as F
 
 from fierce_tools.errors import UsageError
 from fierce_tools.losses import ce, confidence_penalty, label_smoothing
+from fierce_tools.losses._labels import targets
 from fierce_tools.losses._nats import entropy, entropy_bits
-from fierce_tools.losses.label_smoothing import targets
 from fierce_tools.menu import LOSSES
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.5]], dtype=torch.float64)
 LABELS = torch.tensor([0, 2])
 
 
-def random_batch(n: int = 16, c: int = 7, d: int = 5, seed: int = 0) -> dict[str, torch.Tensor]:
+def random_batch(n: int = 16, c: int = 7, d: int = 5, seed: int = 0) -> dict[str, Any]:
     g = torch.Generator().manual_seed(seed)
     return {
         "logits": torch.randn(n, c, generator=g, dtype=torch.float64),
         "labels": torch.randint(c, (n,), generator=g),
         "features": torch.randn(n, d, generator=g, dtype=torch.float64),
         "anchors": torch.randn(1, 10, d, generator=g, dtype=torch.float64),
+        "teacher_logits": 3 * torch.randn(n, c, generator=g, dtype=torch.float64),
+        "epoch": 5.0,
     }
 
 
-def call(name: str, batch: dict[str, torch.Tensor], **options: object) -> torch.Tensor:
+def call(name: str, batch: dict[str, Any], **options: object) -> torch.Tensor:
+    torch.manual_seed(0)  # some draw noise
     function = LOSSES.get(name)
     taken = {k: v for k, v in batch.items() if k in inspect.signature(function).parameters}
     return function(**taken, **options)
@@ -46,9 +50,8 @@ def test_one_value_for_each_example(name: str) -> None:
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_the_gradient_is_the_losss(name: str) -> None:
     batch = random_batch(n=4, c=3, d=2)
-    inputs = {k: v.clone().requires_grad_(k in ("logits", "features")) for k, v in batch.items()}
-    leaves = [v for v in inputs.values() if v.requires_grad]
-    assert torch.autograd.gradcheck(lambda *_: call(name, inputs).sum(), leaves)
+    leaves = {k: batch[k].clone().requires_grad_() for k in ("logits", "features")}
+    assert torch.autograd.gradcheck(lambda *_: call(name, {**batch, **leaves}).sum(), list(leaves.values()))
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -56,9 +59,8 @@ def test_the_gradient_is_the_losss(name: str) -> None:
 def test_huge_and_tiny_logits_stay_finite(name: str, scale: float) -> None:
     batch = random_batch()
     logits = (batch["logits"].float() * scale).requires_grad_()
-    value = call(
-        name, {**batch, "logits": logits, "features": batch["features"].float(), "anchors": batch["anchors"].float()}
-    ).mean()
+    singles = {k: batch[k].float() for k in ("features", "anchors")}
+    value = call(name, {**batch, **singles, "logits": logits, "teacher_logits": logits.detach().flip(0)}).mean()
     value.backward()
     assert torch.isfinite(value)
     assert torch.isfinite(logits.grad).all()

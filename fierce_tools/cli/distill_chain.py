@@ -1,0 +1,114 @@
+"""`fierce distill-chain`: from teacher to student through assistants, each step a run of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fierce_tools import runs
+from fierce_tools.cli import text
+from fierce_tools.cli.distill import Data, Student, checkpoint_of, compared, flags, student_recipe
+from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
+from fierce_tools.cli.train import Settings, go, tune_allocator
+from fierce_tools.errors import Interrupted, UsageError
+from fierce_tools.recipe import PLACES, Recipe
+from fierce_tools.report import Cell
+
+
+def distill_chain(
+    teacher: Annotated[str, typer.Option("--teacher", metavar="CKPT", help="Checkpoint or run the chain begins with.")],
+    through: Annotated[
+        list[str],
+        typer.Option("--through", metavar="MODEL", help="Assistant; once for each, from the teacher's side, or A,B."),
+    ] = [],  # noqa: B006
+    student: Student = None,
+    data: Data = None,  # type: ignore[valid-type]
+    settings: Settings = [],  # noqa: B006
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Start of the runs' names.", show_default="the teacher's"),
+    ] = None,
+    factory: Factory = None,
+    runs_dir: RunsDir = None,
+    progress: Progress = "auto",
+    format: Format = "text",
+    **options: Any,
+) -> None:
+    """Distil through teacher assistants: each model learns from the one before it (Mirzadeh et al. 2020).
+
+    Every step is a run, NAME-1-MODEL, NAME-2-MODEL, … Said again after a stop, steps that are done are kept and the
+    chain goes on where it stopped. Options hold for every step.
+    """
+    root = runs.folder(runs_dir)
+    given = {k: v for k, v in options.items() if v is not None}
+    first = Path(checkpoint_of(teacher, root))
+    label = first.parent.name if first.name == "model.safetensors" else first.stem
+    models = [m for said in through for m in said.split(",") if m]
+    stem = name or f"{label}-chain"
+    before, steps = str(first), []
+    tune_allocator()
+    for number, model in enumerate([*models, student], 1):
+        chosen = {"data.name": data, "model.name": model, **pairs(settings)}
+        made = student_recipe({}, {k: v for k, v in chosen.items() if v is not None}, dict(given), [before], root)
+        run, found = _step(made, root, f"{stem}-{number}-{_plain(made.model['name'])}", factory, progress)
+        before = str(run.model_path.absolute())
+        steps.append({"step": number, "run": str(run.path), "model": made.model["name"], **found})
+    if format == "json":
+        text.print_json({"teacher": {"checkpoint": str(first), **steps[0]["teacher"]}, "steps": steps})
+        return
+    heads = ("step", "model", "parameters", "accuracy", "NLL (nats)", "agrees with its teacher", "KL to it (nats)")
+    rows: list[tuple[Cell, ...]] = [("teacher", label, None, *_figures(steps[0]["teacher"]), None, None)]
+    for step in steps:
+        own = step["student"]
+        rows.append((str(step["step"]), step["model"], step["parameters"], *_figures(own), own["agreement"], own["kl"]))
+    text.print_table("Chain (test)", heads, rows)
+    for step in steps:
+        print(Path(step["run"]) / "model.safetensors")
+
+
+def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: str) -> tuple[runs.Run, dict[str, Any]]:
+    """One step, done before, gone on with, or new; its run and figures."""
+    from fierce_tools.experiments._lineage import check_teachers
+    from fierce_tools.experiments._record import prepare
+
+    run = runs.Run(root / name)
+    there = run.recipe_path.exists()
+    if there and _computed(run.recipe()) != _computed(made):
+        raise UsageError(
+            f"run {run.path} exists already and was trained by other options", "give the chain another --name"
+        )
+    prepared = prepare(made, factory)
+    if there and run.info().get("state") == "done":
+        check_teachers(run, prepared.distillation())
+        text.say(f"{run.path} is done")
+    else:
+        run = run if there else runs.create(root, made, name)
+        try:
+            go(prepared, run, progress)
+        except Interrupted as stop:
+            raise Interrupted(f"{run.path}: {stop.message}", "say the same command again to go on") from None
+    _, values = compared(prepared, {"student": run})
+    parameters = sum(p.numel() for p in prepared.setup.model.parameters())
+    return run, {"parameters": parameters, **values["models"]}
+
+
+def _computed(made: Recipe) -> Recipe:
+    """A recipe without what is of no weight for what it computes."""
+    return made.with_data(**{k: None for k in PLACES if k in made.data})
+
+
+def _figures(row: dict[str, Any]) -> tuple[Cell, ...]:
+    return row.get("accuracy"), row.get("nll")
+
+
+def _plain(model: str) -> str:
+    return re.sub(r"[^\w.+=-]+", "-", model)
+
+
+def command() -> Callable[..., None]:
+    """The command with all its flags but the models', which differ from step to step."""
+    return extend(distill_chain, [p for p in flags() if not p.panel.startswith("Model")])
