@@ -128,14 +128,15 @@ def folder(given: str | Path | None = None) -> Path:
     return Path(os.path.expanduser(given or os.environ.get("FIERCE_RUNS") or "runs"))
 
 
-def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
+def create(root: Path, made: recipe.Recipe, name: str | None = None, *, varied: Mapping[str, Any] | None = None) -> Run:
     """A new run folder with its recipe; a name of its own making gets a number where it is taken.
 
-    Raises UsageError for a given name that is taken or is no plain folder name.
+    Such a name tells of `varied`, values by SECTION.OPTION that other runs of the same kind have otherwise. Raises
+    UsageError for a given name that is taken or is no plain folder name.
     """
     if name is not None and not re.fullmatch(r"[\w][\w.+=,@-]*", name):
         raise UsageError(f"--name {name!r} is no plain folder name", "use letters, digits, hyphens and dots")
-    stem = name or _readable(made)
+    stem = name or _readable(made, varied or {})
     root.mkdir(parents=True, exist_ok=True)
     for number in range(1, 100_000):
         path = root / (stem if number == 1 else f"{stem}-{number}")
@@ -151,8 +152,11 @@ def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
     raise FierceError(f"no free name for {stem!r} in {root}", "give a --name")
 
 
-def _readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+def _readable(made: recipe.Recipe, varied: Mapping[str, Any]) -> str:
+    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed.
+
+    Whatever else is in `varied` stands before the seed.
+    """
     if made.mutual is not None:
         parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
         return as_name("-".join(parts))
@@ -163,10 +167,24 @@ def _readable(made: recipe.Recipe) -> str:
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
-            parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+            parts.append(_part(option.name, value))
     parts += _taught(made.distill or {})
+    parts += [part for key, value in varied.items() if (part := _varied(key, value)) and part not in parts]
     parts.append(f"s{made.train['seed']}")
     return as_name("-".join(parts))
+
+
+def _part(option: str, value: Any) -> str:
+    return f"{option}{value:g}" if isinstance(value, float) else f"{option}-{value}"
+
+
+def _varied(key: str, value: Any) -> str:
+    """A value that a name would not tell of otherwise."""
+    section, _, option = key.partition(".")
+    shown = option == "name" or section in ("distill", "mutual") or key == "model.bottleneck"
+    if shown or (section == "data" and option in {o.name for o in recipe.transforms()}):
+        return ""
+    return _part(option, "-".join(map(str, value)) or "none" if isinstance(value, tuple) else value)
 
 
 def as_name(text: str) -> str:

@@ -16,6 +16,7 @@ from fierce_tools.cli import (
     infer,
     listing,
     mutual,
+    sweep,
     train,
 )
 from fierce_tools.cli import runs as runs_command
@@ -71,6 +72,7 @@ def build(asked: str | None = None) -> typer.Typer:
     chain = distill_chain.command() if wanted("distill-chain") else extend(distill_chain.distill_chain, [])
     app.command("distill-chain")(chain)
     app.command("mutual")(mutual.command() if wanted("mutual") else extend(mutual.mutual, []))
+    app.command("sweep")(sweep.command() if wanted("sweep") else extend(sweep.sweep, []))
     app.command("import")(import_.command() if wanted("import") else extend(import_.import_, []))
     app.command("infer")(infer.infer)
     asks = typer.Typer(no_args_is_help=True, help="Ask runs, checkpoints or files of logits one question.")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fierce_tools import binding, runs
-from fierce_tools.cli import text
+from fierce_tools.cli import text, workshops
 from fierce_tools.cli.analyze import distinct
 from fierce_tools.cli.infer import Data, DataRoot, Device
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend
@@ -18,7 +18,11 @@ from fierce_tools.menu import EXPERIMENTS
 
 def commands() -> dict[str, Callable[..., None]]:
     """A command for each experiment, with its options; nothing is imported."""
-    return {name: _command(name) for name in EXPERIMENTS.names()}
+    found = {}
+    for name in EXPERIMENTS.names():
+        of_runs = "workshop" in binding.read(EXPERIMENTS, name).arrays
+        found[name] = workshops.command(name) if of_runs else _command(name)
+    return found
 
 
 def _command(name: str) -> Callable[..., None]:

@@ -179,6 +179,7 @@ def lab(
     places: Places,
     root: Path,
     listen: Callable[[Any], None] | None = None,
+    own_data: Mapping[str, Any] | None = None,
     *,
     student: Annotated[str | None, "model of the students; none: the dataset's student"] = None,
     epochs: Annotated[int, "passes of a student over its examples"] = 20,
@@ -197,8 +198,8 @@ def lab(
 ) -> Lab:
     """A lab for students of these checkpoints, or of labels alone where there are none.
 
-    Without checkpoints the data are those of `places`, or digits. Raises DataError where checkpoints were trained on
-    different data, UsageError for options out of range.
+    Without checkpoints the data are those of `own_data`, a recipe's [data], else of `places`, or digits. Raises
+    DataError where checkpoints were trained on different data, UsageError for options out of range.
     """
     if seeds < 1:
         raise UsageError(f"--seeds is {seeds}, expected 1 or more", "for example --seeds 3")
@@ -210,7 +211,7 @@ def lab(
     if checkpoints:
         teachers, splits, document, fingerprint = _taught(checkpoints, places)
     else:
-        document = {"data": {"name": places.data or recipe.DEFAULTS["data"]}}
+        document = {"data": dict(own_data or {"name": places.data or recipe.DEFAULTS["data"]})}
         if places.data_root is not None:
             document["data"]["data_root"] = places.data_root
         if places.download:
