@@ -25,7 +25,7 @@ from fierce_tools.cli.train import (
     tune_allocator,
 )
 from fierce_tools.errors import UsageError
-from fierce_tools.menu import DATASETS, LOSSES, MODELS
+from fierce_tools.menu import DATASETS, LOSSES, MODELS, unknown
 from fierce_tools.recipe import MENUS, Recipe
 
 # As many runs as a person would copy the names of.
@@ -99,7 +99,7 @@ def sweep(
     make = _maker(document, overrides, given, teacher, root, grid)
     base = make({})
     named = {section: str(getattr(base, section)["name"]) for section in MENUS}
-    parts = parse(grid, lambda option: section_of(option, named, (*recipe.SECTIONS, "distill")))
+    parts = parse(grid, lambda option: _section(option, named))
     choices = {section: [*parts.get(f"{section}.name", ()), named[section]] for section in MENUS}
     values = {key: values_of(key, said, choices.get(key.partition(".")[0], [])) for key, said in parts.items()}
     made = cells(values, range(first, first + seeds), make)
@@ -138,6 +138,13 @@ def _maker(
     return lambda more: planned(document, {**overrides, **more}, given)
 
 
+def _section(option: str, named: dict[str, str]) -> str:
+    """The section of an option that is named alone. Raises UsageError with the nearest there is."""
+    if not recipe.owners(option, distill.SECTIONS):
+        raise unknown("option in --grid:", option, tuple(p.option.name for p in distill.flags()), "fierce train --help")
+    return section_of(option, named, distill.SECTIONS)
+
+
 def _show_plan(shop: Any, cells: Sequence[Any], format: str) -> None:
     found = [None] * len(cells) if shop.places.fresh else shop.find(cells)
     states = ["new" if run is None else runs.state(run) for run in found]
@@ -158,7 +165,8 @@ def _show_plan(shop: Any, cells: Sequence[Any], format: str) -> None:
     ]
     text.print_table("", heads, rows)
     done = states.count("done")
-    text.say(f"{len(cells)} runs: {done} done, {len(cells) - done} to train; nothing was trained")
+    several = f"{len(cells)} run{'s' if len(cells) > 1 else ''}"
+    text.say(f"{several}: {done} done, {len(cells) - done} to train; nothing was trained")
 
 
 def _say_next(rows: Sequence[Any]) -> None:

@@ -31,7 +31,7 @@ MOST_LINES = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One combination of values: its runs' names, how many were asked for, and their figures, None where it failed."""
+    """One combination of values: runs that are done, how many were asked for, and figures, None where one failed."""
 
     values: Mapping[str, Any]
     runs: tuple[str, ...]
@@ -166,7 +166,7 @@ def sweep(workshop: Workshop, grid: Mapping[str, tuple[Any, ...]], planned: Sequ
     for members in rows.values():
         figures = [end.figures() for end in members]
         names = [f"{split}_{key}" for split in SPLITS for key in FIGURES]
-        runs = tuple(end.run.name for end in members if end.run is not None)
+        runs = tuple(end.run.name for end in members if end.run is not None and end.error is None)
         by_name = {name: tuple(f.get(name) for f in figures) for name in names}
         made.append(Row(members[0].cell.varied, runs, len(members), by_name))
     failed = tuple(f"Failed: {end.cell.label}: {end.error}." for end in ended if end.error is not None)
