@@ -61,7 +61,7 @@ def noisy(q: Tensor, noise: str, scale: float) -> Tensor:
 
 
 def with_noise(q: Tensor, noise: Tensor) -> Tensor:
-    """Soft labels [..., C] plus this noise, clipped at 0, divided by their sum; a row of which nothing is left stays q."""
+    """Soft labels q [..., C] plus noise, clipped at 0, divided by their sum; q itself where nothing is left."""
     clipped = (q + noise).clamp_min(0)
     total = clipped.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, clipped / total.clamp_min(torch.finfo(q.dtype).tiny), q)

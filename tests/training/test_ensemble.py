@@ -426,7 +426,9 @@ def test_noise_is_a_function_of_seed_and_step(teachers: list[np.ndarray]) -> Non
     targets = Targets(students, teachers, torch.arange(COUNT) % 10, 10, torch.float64)
     of = targets.of(np.arange(5))
     first, again, later = (targets.noise(of, step, 2000, 1999) for step in (0, 0, 1))
-    assert first is not None and again is not None and later is not None
+    assert first is not None
+    assert again is not None
+    assert later is not None
     assert torch.equal(first, again)
     assert first.shape == (5, 1999, 10)
     assert torch.allclose(first[1], 3 * first[0])
