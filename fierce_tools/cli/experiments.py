@@ -11,7 +11,7 @@ import typer
 from fierce_tools import binding, runs
 from fierce_tools.cli import text, workshops
 from fierce_tools.cli.analyze import distinct
-from fierce_tools.cli.infer import Data, DataRoot, Device
+from fierce_tools.cli.infer import Data, DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend
 from fierce_tools.menu import EXPERIMENTS
 
@@ -36,6 +36,7 @@ def _command(name: str) -> Callable[..., None]:
         ] = None,
         data: Data = None,
         data_root: DataRoot = None,
+        download: Download = False,
         device: Device = "auto",
         factory: Factory = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what was kept.")] = False,
@@ -69,7 +70,7 @@ def _command(name: str) -> Callable[..., None]:
         tune_allocator()
         with Students(progress) as shown:
             report, document = inquire(
-                name, found, given, places=Places(data, data_root, False, device, factory, fresh), root=root,
+                name, found, given, places=Places(data, data_root, download, device, factory, fresh), root=root,
                 listen=shown.event,
             )  # fmt: skip
         if format == "json":

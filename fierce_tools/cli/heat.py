@@ -16,6 +16,8 @@ SHADES = " ░▒▓█"
 MISSING = "×"
 # Row names longer than this are cut: the cells matter more.
 LONGEST = 16
+# Columns between two matrices side by side.
+GAP = 4
 # Viridis: even steps of lightness, told apart with any colour vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
@@ -27,6 +29,32 @@ def draw(block: Heat, width: int, *, color: bool) -> list[Text]:
     title = [Text(block.title, style="bold")]
     numbers = _numbers(block, width, low, high, color)
     return title + (numbers if numbers is not None else _shades(block, width, low, high, color))
+
+
+def beside(drawn: Sequence[list[Text]], width: int) -> list[Text]:
+    """Drawn matrices in rows of as many as `width` columns hold, an empty line between two rows."""
+    rows: list[list[list[Text]]] = []
+    left = 0
+    for one in drawn:
+        wide = max(line.cell_len for line in one) + GAP
+        if not rows or wide > left + GAP:
+            rows.append([])
+            left = width
+        rows[-1].append(one)
+        left -= wide
+    lines: list[Text] = []
+    for row in rows:
+        if lines:
+            lines.append(Text())
+        wides = [max(line.cell_len for line in one) + GAP for one in row]
+        for number in range(max(map(len, row))):
+            line = Text()
+            for one, wide in zip(row, wides, strict=True):
+                part = one[number] if number < len(one) else Text()
+                line.append_text(part).append(" " * (wide - part.cell_len))
+            line.rstrip()
+            lines.append(line)
+    return lines
 
 
 def _numbers(block: Heat, width: int, low: float, high: float, color: bool) -> list[Text] | None:

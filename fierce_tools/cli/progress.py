@@ -112,6 +112,9 @@ class Students:
         """What the ensemble says: which engine trains, and how far it is."""
         if hasattr(event, "engine"):
             self._chosen(event)
+        elif hasattr(event, "reused"):
+            self._say(f"{event.reused} of {event.students} students were trained before",
+                      {"event": "reused", "reused": event.reused, "students": event.students})  # fmt: skip
         elif self._bar is not None:
             rate = f"{event.per_second:,.0f} img·student/s"
             what = f"student {event.done}/{event.students}"
@@ -124,16 +127,18 @@ class Students:
                 Shown._say(json.dumps(document))
 
     def _chosen(self, event: Any) -> None:
-        if self.mode == "jsonl":
-            Shown._say(json.dumps({"event": "engine", "engine": event.engine, "seconds": dict(event.seconds)}))
-        elif self.mode != "off":
+        if self.mode != "off":
             times = ", ".join(f"{name} {1e6 * s:.3g} µs" for name, s in event.seconds.items())
             why = "as asked" if event.asked else f"the fastest of {times} an image·student" if times else "the only one"
-            text = f"engine {event.engine}: {why}; {event.stacks} stack(s) of up to {event.largest} students"
-            if self._bar is not None:
-                self._bar.console.print(text)
-            else:
-                Shown._say(text)
+            stacks = "one stack" if event.stacks == 1 else f"{event.stacks} stacks"
+            self._say(f"engine {event.engine}: {why}; {stacks} of up to {event.largest} students",
+                      {"event": "engine", "engine": event.engine, "seconds": dict(event.seconds)})  # fmt: skip
+
+    def _say(self, text: str, document: dict[str, Any]) -> None:
+        if self._bar is not None:
+            self._bar.console.print(text)
+        elif self.mode != "off":
+            Shown._say(json.dumps(document) if self.mode == "jsonl" else text)
 
 
 def line(row: Mapping[str, Any], epochs: int) -> str:

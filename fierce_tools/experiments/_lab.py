@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from fierce_tools import __version__, arrayfile, checkpoints, files, recipe
+from fierce_tools import __version__, arrayfile, checkpoints, recipe
 from fierce_tools.data._splits import Split, Splits, split
-from fierce_tools.errors import DataError, TrainingError, UsageError
+from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments._gather import Places, outputs_of, with_data
-from fierce_tools.menu import unknown
+from fierce_tools.experiments._ledger import Ledger
 from fierce_tools.outputs import Outputs
 from fierce_tools.sources import Source
 from fierce_tools.training.batches import measure
@@ -35,6 +35,15 @@ class Teacher:
     train: np.ndarray
     val: np.ndarray | None
     test: np.ndarray
+    source: Source
+
+
+@dataclass(frozen=True)
+class Reused:
+    """So many of the students that are asked for were trained before, and are not trained again."""
+
+    reused: int
+    students: int
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,8 @@ class Lab:
     options: Mapping[str, Any]
     fingerprint: str
     store: Path
-    device: str = "auto"
+    places: Places
     listen: Callable[[Any], None] = lambda event: None
-    fresh: bool = False
 
     @property
     def seeds(self) -> int:
@@ -61,39 +69,58 @@ class Lab:
         """The students' learning rate."""
         return float(self.options["lr"])
 
+    def longer(self, factor: float) -> Lab:
+        """The same with so many times the epochs, at least one."""
+        return replace(self, options={**self.options, "epochs": max(1, round(factor * self.options["epochs"]))})
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Of the data and of every teacher."""
         return self.splits.class_names
 
-    def train(self, students: Sequence[Student], judge: Judge, question: str) -> list[dict[str, Any]]:
+    def train(
+        self, students: Sequence[Student], judge: Judge, question: str, asked: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
         """What `judge` says of each student's outputs on validation (or None) and test, in the order of the students.
 
-        Answers are plain values, kept under the `question` as each student ends, so that an interrupted experiment
-        goes on where it stopped. Raises TrainingError where a student's loss became NaN or infinite.
+        `asked` is, of each student, all that `judge` depends on beside it. Answers are plain values, kept under the
+        `question` as each student ends, so that an interrupted experiment goes on where it stopped. Raises
+        TrainingError where a student's loss became NaN or infinite, Interrupted with what is kept on Ctrl-C.
         """
-        kept = _Kept(self.store / f"{question}-{arrayfile.name_of(self._identity())}.jsonl", fresh=self.fresh)
-        keys = [self._key(s) for s in students]
+        kept = Ledger(self.store / f"{question}-{arrayfile.name_of(self._identity())}.jsonl", fresh=self.places.fresh)
+        keys = [f"{self._key(s)} {a}".rstrip() for s, a in zip(students, asked or [""] * len(students), strict=True)]
         first = {key: number for number, key in reversed([*enumerate(keys)])}  # the same student is trained once
         wanted = {number for key, number in first.items() if key not in kept.rows}
-        others = {k: v for k, v in self.options.items() if k not in ("student", "seeds", "lr")}
-        held = self._held()
-        events = ensemble(
-            self._make, students, self.splits.train, self.normalization, self.class_names, test=held,
-            teachers=[t.train for t in self.teachers], done=set(range(len(students))) - wanted,
-            device=pick_device(self.device), **others,
-        )  # fmt: skip
-        for event in events:
-            if isinstance(event, StudentDone):
-                if not event.finite or event.outputs is None:
-                    raise TrainingError(
-                        f"the loss of student {event.number + 1} of {len(students)} became NaN or infinite",
-                        f"try an --lr below {self.lr:g}",
-                    )
-                kept.add(keys[event.number], judge(event.number, *self._parted(event.outputs)))
-            else:
-                self.listen(event)
+        if len(wanted) < len(first):
+            self.listen(Reused(len(first) - len(wanted), len(first)))
+        try:
+            for event in self._events(students, set(range(len(students))) - wanted):
+                if isinstance(event, StudentDone):
+                    outputs = event.outputs
+                    if not event.finite or outputs is None or not np.isfinite(outputs.logits).all():
+                        raise TrainingError(
+                            f"the loss of student {event.number + 1} of {len(students)} became NaN or infinite",
+                            f"try an --lr below {self.lr:g}",
+                        )
+                    kept.add(keys[event.number], judge(event.number, *self._parted(outputs)))
+                else:
+                    self.listen(event)
+        except KeyboardInterrupt:
+            done = sum(key in kept.rows for key in first)
+            raise Interrupted(
+                f"stopped; {done} of {len(first)} students are done and kept in {kept.path}",
+                "the same command goes on from there",
+            ) from None
         return [kept.rows[key] for key in keys]
+
+    def _events(self, students: Sequence[Student], done: set[int]) -> Iterator[Any]:
+        if len(done) == len(students):
+            return iter(())
+        others = {k: v for k, v in self.options.items() if k not in ("student", "seeds", "lr")}
+        return ensemble(
+            self._make, students, self.splits.train, self.normalization, self.class_names, test=self._held(),
+            teachers=[t.train for t in self.teachers], done=done, device=pick_device(self.places.device), **others,
+        )  # fmt: skip
 
     def setting(self) -> str:
         """How the students are trained, in words for a report's note."""
@@ -133,45 +160,13 @@ class Lab:
 
     def _identity(self) -> dict[str, Any]:
         # How fast students are trained says nothing of what they learn.
-        how = {k: v for k, v in self.options.items() if k not in ("seeds", "engine", "memory", "lr")}
-        cut = {k: self.made.data[k] for k in ("val_fraction", "split_seed")}
+        how = {k: v for k, v in self.options.items() if k not in ("student", "seeds", "engine", "memory", "lr")}
         return {
             "data": self.fingerprint,
-            "cut": cut,
             "model": dict(self.made.model),
             "how": how,
             "version": __version__,
         }
-
-
-class _Kept:
-    """Lines of JSON, one for each student that is done; a half-written last one is left out."""
-
-    def __init__(self, path: Path, *, fresh: bool) -> None:
-        self.path = path
-        self.rows: dict[str, dict[str, Any]] = {}
-        if fresh:
-            path.unlink(missing_ok=True)
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except OSError:
-            return
-        for line in lines[:-1]:
-            try:
-                document = json.loads(line)
-                self.rows[document["student"]] = document["said"]
-            except (ValueError, KeyError, TypeError):
-                continue
-        if lines[-1]:
-            whole = [line for line in lines[:-1] if line]
-            files.write_text(path, "".join(line + "\n" for line in whole))
-
-    def add(self, key: str, said: Mapping[str, Any]) -> None:
-        """Keep what was said of a student."""
-        self.rows[key] = dict(said)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"student": key, "said": said}, allow_nan=False) + "\n")
 
 
 def lab(
@@ -189,7 +184,7 @@ def lab(
     momentum: Annotated[float, "momentum of sgd"] = 0.9,
     weight_decay: Annotated[float, "weight decay, 0 or more"] = 0.0,
     schedule: Annotated[Literal["constant", "cosine", "linear"], "how the learning rate goes"] = "constant",
-    seeds: Annotated[int, "students of each kind, with seeds 0, 1, 2, …"] = 1,
+    seeds: Annotated[int, "students of each kind, with seeds 0, 1, 2, …"] = 3,
     engine: Annotated[
         Literal["auto", "sequential", "stacked", "unfolded", "graph"],
         "how students are trained together; auto: what a few steps find fastest",
@@ -209,7 +204,7 @@ def lab(
         "memory": memory,
     }  # fmt: skip
     if checkpoints:
-        teachers, splits, document, fingerprint = _taught(checkpoints, places)
+        teachers, splits, document = _taught(checkpoints, places)
     else:
         document = {"data": dict(own_data or {"name": places.data or recipe.DEFAULTS["data"]})}
         if places.data_root is not None:
@@ -219,36 +214,46 @@ def lab(
         plain = recipe.resolve(document)
         data = dataset(plain)
         splits = split(data, val_fraction=plain.data["val_fraction"], split_seed=plain.data["split_seed"])
-        teachers, fingerprint = (), data.fingerprint()
+        teachers = ()
     model = {"model.name": student or recipe.default_student(str(document["data"]["name"]))}
     made = recipe.resolve(document, model)
     store = root / ".experiments"
     heard = listen or (lambda event: None)
-    return Lab(splits, teachers, made, options, fingerprint, store, places.device, heard, places.fresh)
+    return Lab(splits, teachers, made, options, _fingerprint(splits), store, places, heard)
 
 
-def _taught(
-    found: Sequence[Source], places: Places
-) -> tuple[tuple[Teacher, ...], Splits, dict[str, dict[str, Any]], str]:
-    teachers, first, document, fingerprint = [], None, {}, ""
+def _taught(found: Sequence[Source], places: Places) -> tuple[tuple[Teacher, ...], Splits, dict[str, dict[str, Any]]]:
+    teachers: list[Teacher] = []
+    first: Splits | None = None
+    document: dict[str, dict[str, Any]] = {}
     for source in found:
         if not source.checkpoint:
             raise DataError(f"{source.label} is a file of arrays, a teacher is a checkpoint", "name a run")
         checkpoint, splits = with_data(source, places)
         if first is None:
-            first, fingerprint = splits, str(checkpoint.document["dataset_sha256"])
-            document = {"data": checkpoint.recipe.as_dict()["data"]}
+            first = splits
+            document = {"data": {"name": places.data}} if places.data else {"data": checkpoint.recipe.as_dict()["data"]}
         elif not _same(first, splits):
             raise DataError(
                 f"{source.label} and {found[0].label} were trained on different data, or cut differently",
                 "ask them one at a time",
             )
-        asked = replace(places, data=places.data)
-        train, test = (outputs_of(source, part, {"logits"}, asked).logits for part in ("train", "test"))
-        val = outputs_of(source, "val", {"logits"}, asked).logits if len(splits.val) else None
-        teachers.append(Teacher(source.label, source.sha256, train, val, test))
+        train, test = (outputs_of(source, part, {"logits"}, places).logits for part in ("train", "test"))
+        val = outputs_of(source, "val", {"logits"}, places).logits if len(splits.val) else None
+        teachers.append(Teacher(source.label, source.sha256, train, val, test, source))
     assert first is not None
-    return tuple(teachers), first, document, fingerprint
+    return tuple(teachers), first, document
+
+
+def _fingerprint(splits: Splits) -> str:
+    """SHA-256 of the examples and of how they are cut (hexadecimal)."""
+    found = hashlib.sha256("\0".join(splits.class_names).encode())
+    for name in ("train", "val", "test"):
+        part = getattr(splits, name)
+        for array in (part.images, part.labels, part.index):
+            found.update(f"{name} {array.dtype} {array.shape}\0".encode())
+            found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def _same(one: Splits, other: Splits) -> bool:
@@ -257,24 +262,3 @@ def _same(one: Splits, other: Splits) -> bool:
         np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels) and a.images.shape == b.images.shape
         for a, b in pairs
     )
-
-
-def class_number(word: str, names: Sequence[str]) -> int:
-    """A class by its name, else by its number. Raises UsageError with the nearest name."""
-    if word in names:
-        return [*names].index(word)
-    if word.isdecimal() and int(word) < len(names):
-        return int(word)
-    raise unknown("class", word, tuple(names))
-
-
-def spread(values: Sequence[tuple[int, float | None]]) -> tuple[float | None, float | None]:
-    """The mean over seeds of each seed's mean, and its standard deviation (n - 1); None where there are too few."""
-    by_seed: dict[int, list[float]] = {}
-    for seed, value in values:
-        if value is not None:
-            by_seed.setdefault(seed, []).append(value)
-    means = [float(np.mean(v)) for v in by_seed.values()]
-    if not means:
-        return None, None
-    return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else None

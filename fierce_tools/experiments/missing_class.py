@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from fierce_tools.analysis._classes import number_of
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._lab import Lab, Teacher, class_number, spread
+from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._seeds import SD, band, formula, four, over_seeds
 from fierce_tools.outputs import Outputs
-from fierce_tools.report import Block, Heat, Lines, Report, Series, Table
+from fierce_tools.report import Heat, Lines, Report, Table
 from fierce_tools.training.ensemble import Student
 
 
@@ -32,43 +34,32 @@ class MissingClass:
 
     def report(self) -> Report:
         """Heat tables of classes and temperatures, their means as lines, and a table."""
-        blocks: list[Block] = []
-        lines, rows = [], []
+        heats, lines, rows = [], [], []
         values = tuple(dict.fromkeys(e[self.by] for e in self.found))
-        unit = "T" if self.by == "temperature" else "α"
+        heads = tuple(f"{'T' if self.by == 'temperature' else 'α'}={v:g}" for v in values)
         for teacher in dict.fromkeys(e["teacher"] for e in self.found):
-            own = [e for e in self.found if e["teacher"] == teacher]
             for suffix, title in self._kinds():
-                cells = tuple(
-                    tuple(
-                        _mean([e[f"missing{suffix}"] for e in own if e["dropped"] == d and e[self.by] == v])
-                        for v in values
-                    )
+                of = {v: [e for e in self.found if e["teacher"] == teacher and e[self.by] == v] for v in values}
+                key, name = f"missing{suffix}", f"{teacher}{title}"
+                cells = [
+                    tuple(over_seeds([e for e in of[v] if e["dropped"] == d], key)[0] for v in values)
                     for d in self.dropped
-                )
-                heads = tuple(f"{unit}={v:g}" for v in values)
-                blocks.append(Heat(f"{teacher}: accuracy on the missing class{title}", self.dropped, heads, cells))
-                means, errors = [], []
-                for v in values:
-                    missing, sd = spread([(e["seed"], e[f"missing{suffix}"]) for e in own if e[self.by] == v])
-                    overall, other = spread([(e["seed"], e[f"overall{suffix}"]) for e in own if e[self.by] == v])
-                    means.append(missing)
-                    errors.append(sd)
-                    bias = _mean([e["bias"] for e in own if e[self.by] == v]) if suffix else None
-                    rows.append((f"{teacher}{title}", v, missing, sd, overall, other, bias))
-                low = tuple(
-                    m - s if m is not None and s is not None else None for m, s in zip(means, errors, strict=True)
-                )
-                high = tuple(
-                    m + s if m is not None and s is not None else None for m, s in zip(means, errors, strict=True)
-                )
-                lines.append(Series(f"{teacher}{title}", tuple(map(float, values)), tuple(means), low, high))
-        label = "temperature" if self.by == "temperature" else "alpha"
-        blocks.append(Lines("Accuracy on a missing class", label, "accuracy", tuple(lines)))
-        columns = ("teacher", label, "missing", "± over seeds", "overall", "± over seeds", "bias")
+                ]
+                means = [over_seeds(of[v], key) for v in values]
+                if len(self.dropped) > 1:
+                    cells.append(tuple(mean for mean, _ in means))
+                names = (*self.dropped, *(("mean",) if len(self.dropped) > 1 else ()))
+                heats.append(Heat(f"{name}: missing class, accuracy", names, heads, tuple(cells)))
+                lines.append(band(name, values, means))
+                for v, (missing, sd) in zip(values, means, strict=True):
+                    overall, other = over_seeds(of[v], f"overall{suffix}")
+                    bias = over_seeds(of[v], "bias")[0] if suffix else None
+                    rows.append((name, v, *map(four, (missing, sd, overall, other, bias))))
+        chart = Lines("Accuracy on a class never seen", self.by, "accuracy", tuple(lines))
+        columns = ("teacher", "T" if self.by == "temperature" else "α", "missing", "sd", "overall", "sd", "bias")
         used = columns if self.bias_correction else columns[:-1]
-        blocks.append(Table("Means over what was dropped", used, tuple(row[: len(used)] for row in rows)))
-        return Report("Missing class", tuple(blocks), (self.setting,))
+        table = Table("Accuracy: means over what was dropped", used, tuple(row[: len(used)] for row in rows))
+        return Report("Missing class", (*heats, chart, table), (SD, self.setting))
 
     def _kinds(self) -> list[tuple[str, str]]:
         return [("", ""), *([("_corrected", ", with bias")] if self.bias_correction else [])]
@@ -113,6 +104,8 @@ def missing_class(
     dropped = _dropped(drop, lab)
     if labels == "teacher" and not checkpoints:
         raise UsageError("missing-class asks teachers", "name checkpoints, or say --labels smoothed")
+    if bias_correction and not len(lab.splits.val):
+        raise UsageError("--bias-correction is chosen on validation, and there is none", "leave it out")
     train_labels = lab.splits.train.labels
     kept = {name: np.flatnonzero(~np.isin(train_labels, classes)) for name, classes in dropped.items()}
     conditions: list[dict[str, Any]] = []
@@ -136,15 +129,12 @@ def missing_class(
     def judge(number: int, val: Outputs | None, test: Outputs) -> dict[str, Any]:
         return judged(dropped[conditions[number]["dropped"]], val, test)
 
-    said = lab.train(students, judge, "missing-class")
+    said = lab.train(students, judge, "missing-class", ["+".join(map(str, dropped[c["dropped"]])) for c in conditions])
     found = tuple(condition | answer for condition, answer in zip(conditions, said, strict=True))
-    formula = (
-        f"{kd_weight:g}·KL(smoothed ‖ student) + {ce_weight:g}·CE"
-        if labels == "smoothed"
-        else f"{kd_weight:g}·{'T²·' if t2 else ''}KL(teacher ‖ student) + {ce_weight:g}·CE"
-    )
-    by = "alpha" if labels == "smoothed" else "temperature"
-    return MissingClass(found, by, tuple(dropped), bias_correction, f"{formula}; {lab.setting()}")
+    smoothed = labels == "smoothed"
+    said_loss = formula(kd_weight, ce_weight, t2=t2 and not smoothed, soft="smoothed label" if smoothed else "teacher")
+    by = "alpha" if smoothed else "temperature"
+    return MissingClass(found, by, tuple(dropped), bias_correction, f"{said_loss}; {lab.setting()}")
 
 
 def judged(dropped: Sequence[int], val: Outputs | None, test: Outputs) -> dict[str, Any]:
@@ -194,13 +184,8 @@ def _dropped(drop: tuple[str, ...], lab: Lab) -> dict[str, tuple[int, ...]]:
     words = [str(c) for c in range(len(names))] if drop == ("all",) else list(drop)
     found: dict[str, tuple[int, ...]] = {}
     for word in words:
-        classes = tuple(dict.fromkeys(class_number(part, names) for part in word.split("+")))
+        classes = tuple(dict.fromkeys(number_of(part, names) for part in word.split("+")))
         if len(classes) >= len(names):
             raise UsageError(f"--drop {word} drops all {len(names)} classes", "leave at least one")
         found["+".join(names[c] for c in classes)] = classes
     return found
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    there = [v for v in values if v is not None]
-    return float(np.mean(there)) if there else None
