@@ -16,6 +16,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from fierce_tools.cli.progress import Shown, Students
 from fierce_tools.errors import Interrupted, TrainingError
 
+# What a workshop tells of; everything else is of a lab's students.
+OF_RUNS = ("Found", "Begun", "Stepped", "Measured", "Ended")
+
 
 class Cells:
     """The progress of all runs of a workshop on stderr, in one of the modes auto, bar, off, jsonl."""
@@ -25,13 +28,15 @@ class Cells:
         self.mode = ("bar" if able else "lines") if mode == "auto" else mode
         self._bar: Progress | None = None
         self._cell: Any = None
-        self._done = self._reused = self._examples = 0
+        self._done = self._examples = 0
         self._since = 0.0
 
     def event(self, event: Any) -> None:
         """What the workshop says."""
         kind = type(event).__name__
-        if kind == "Begun":
+        if kind == "Found" and event.done and self.mode in ("bar", "lines"):
+            self._line(f"{event.done} of {event.cells} runs were done before")
+        elif kind == "Begun":
             self._begin(event)
         elif kind == "Stepped" and self._bar is not None:
             self._step(event, self._bar)
@@ -43,13 +48,11 @@ class Cells:
 
     def close(self) -> None:
         """Take the bar away."""
-        self._tell_reused()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def _begin(self, event: Any) -> None:
-        self._tell_reused()
         self._cell = event
         self._since, self._examples = time.perf_counter(), 0
         if self.mode == "bar" and self._bar is None:
@@ -89,18 +92,11 @@ class Cells:
             where = {"number": event.number + 1, "runs": event.cells, "run": name, "reused": event.reused}
             reason = None if event.error is None else str(event.error)
             self._line(json.dumps({"event": "done", **where, "error": reason, "val_accuracy": accuracy}))
-        elif event.reused:
-            self._reused += 1
         elif event.error is not None:
             self._line(f"run {event.number + 1}/{event.cells}  {name}  failed: {event.error}")
-        elif self.mode != "off":
+        elif self.mode != "off" and not event.reused:
             said = "" if accuracy is None else f"  val accuracy {accuracy:.4f}"
             self._line(f"run {event.number + 1}/{event.cells}  {name}{said}")
-
-    def _tell_reused(self) -> None:
-        if self._reused and self.mode != "off":
-            self._line(f"{self._reused} run{'s were' if self._reused > 1 else ' was'} done before")
-        self._reused = 0
 
     def _line(self, line: str) -> None:
         if self._bar is not None:
@@ -124,7 +120,7 @@ def watched(mode: str) -> Iterator[Callable[[Any], None]]:
 
         def listen(event: Any) -> None:
             nonlocal where, among_students
-            if hasattr(event, "engine") or hasattr(event, "per_second"):
+            if type(event).__name__ not in OF_RUNS:
                 if not among_students:
                     cells.close()
                     stack.enter_context(students)
@@ -134,6 +130,8 @@ def watched(mode: str) -> Iterator[Callable[[Any], None]]:
                 if type(event).__name__ == "Begun":
                     where = f" in run {event.number + 1} of {event.cells}"
                 cells.event(event)
+            if stopped() and among_students:
+                raise KeyboardInterrupt  # the lab says how many of them are done
             if stopped():
                 raise Interrupted(f"stopped{where}; everything is saved", "say the same command again to go on")
 

@@ -104,10 +104,13 @@ def _shades(block: Heat, width: int, low: float, high: float, color: bool) -> li
 
 def cells(block: Heat) -> tuple[list[list[str]], str]:
     """Every value as a few characters, and the power of ten they are counted in, where there is one."""
-    top = max((abs(v) for row in block.values for v in row if v is not None and math.isfinite(v)), default=0.0)
+    finite = [v for row in block.values for v in row if v is not None and math.isfinite(v)]
+    top, span = max(map(abs, finite), default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
     whole = all(v is None or (math.isfinite(v) and v == int(v)) for row in block.values for v in row)
     power = 0 if whole or top == 0 or 0.01 <= top < 1e5 else 3 * math.floor(math.log10(top) / 3)
-    decimals = 0 if whole or top == 0 else max(0, 1 - math.floor(math.log10(top / 10**power)))
+    # Two digits of the largest, and where all are nearly the same, so many that they are told apart.
+    digits = [1 - math.floor(math.log10(v / 10**power)) for v in (top, span) if v > 0]
+    decimals = 0 if whole else min(max([0, *digits]), max([3, *digits[:1]]))
     written = [
         ["–" if v is None or not math.isfinite(v) else f"{v / 10**power:.{decimals}f}" for v in row]
         for row in block.values

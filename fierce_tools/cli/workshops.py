@@ -11,7 +11,7 @@ import typer
 
 from fierce_tools import binding, recipe, runs
 from fierce_tools.cli import text
-from fierce_tools.cli.infer import DataRoot, Device
+from fierce_tools.cli.infer import DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend, pairs
 from fierce_tools.cli.train import Settings, choice
 from fierce_tools.errors import UsageError
@@ -26,6 +26,7 @@ def command(name: str) -> Callable[..., None]:
         words: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
         data: choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
         data_root: DataRoot = None,
+        download: Download = False,
         settings: Settings = [],  # noqa: B006
         device: Device = "auto",
         factory: Factory = None,
@@ -62,7 +63,7 @@ def command(name: str) -> Callable[..., None]:
         tune_allocator()
         with watched(progress) as listen:
             report, document = inquire(
-                name, [], given, places=Places(data, data_root, False, device, factory, fresh),
+                name, [], given, places=Places(data, data_root, download, device, factory, fresh),
                 root=runs.folder(runs_dir), listen=listen, settings=pairs(settings), command=("fierce", *sys.argv[1:]),
             )  # fmt: skip
         if format == "json":

@@ -10,10 +10,11 @@ from typing import Any
 from fierce_tools import ranges, recipe
 from fierce_tools.binding import Option
 from fierce_tools.errors import UsageError
+from fierce_tools.experiments._seeds import band
 from fierce_tools.experiments._workshop import Cell, Ended, Workshop, short, word
 from fierce_tools.menu import unknown
 from fierce_tools.recipe import MENUS, Recipe
-from fierce_tools.report import Block, Lines, Report, Series, Table
+from fierce_tools.report import Block, Lines, Report, Table
 
 SECTIONS = (*recipe.SECTIONS, "distill")
 FIGURES = {
@@ -80,10 +81,8 @@ class Sweep:
             return None
         series = []
         for label, points in by.items():
-            x, y, sd = zip(*sorted(points, key=lambda p: p[0]), strict=True)
-            low = tuple(m - s if m is not None and s is not None else None for m, s in zip(y, sd, strict=True))
-            high = tuple(m + s if m is not None and s is not None else None for m, s in zip(y, sd, strict=True))
-            series.append(Series(label or "test accuracy", x, y, low, high))
+            points.sort(key=lambda point: point[0])
+            series.append(band(label or "test accuracy", [p[0] for p in points], [p[1:] for p in points]))
         values = [float(v) for v in self.grid[axis]]
         far = min(values) > 0 and max(values) / min(values) >= 20
         return Lines(f"Test accuracy against {short(axis)}", short(axis), "accuracy", tuple(series), log_x=far)

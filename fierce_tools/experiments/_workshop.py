@@ -45,6 +45,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Of so many cells, this many were done before; the first event."""
+
+    done: int
+    cells: int
+
+
+@dataclass(frozen=True)
 class Begun:
     """Cell `number` (from 0) of `cells` begins, with `before` of its epochs done; all have `epochs` together."""
 
@@ -142,11 +150,13 @@ class Workshop:
 
         An error raised by `listen` stops it all, with the run that was being trained saved.
         """
+        found = [None] * len(cells) if self.places.fresh else self.find(cells)
+        self.listen(Found(sum(run is not None and _done(run) for run in found), len(cells)))
         first: dict[str, Run] = {}
         ended = []
-        for number, (cell, there) in enumerate(zip(cells, self._spared(cells), strict=True)):
+        for number, (cell, there) in enumerate(zip(cells, found, strict=True)):
             run = first.get(computed(cell.made), there)
-            if run is not None and run.info().get("state") == "done":
+            if run is not None and _done(run):
                 end = Ended(number, len(cells), cell, run, reused=True)
             else:
                 end = self._train(number, cells, run)
@@ -155,9 +165,6 @@ class Workshop:
             self.listen(end)
             ended.append(end)
         return ended
-
-    def _spared(self, cells: Sequence[Cell]) -> list[Run | None]:
-        return [None] * len(cells) if self.places.fresh else self.find(cells)
 
     def _train(self, number: int, cells: Sequence[Cell], run: Run | None) -> Ended:
         from fierce_tools.experiments._record import options_of, prepare, record
@@ -192,7 +199,7 @@ class Workshop:
 
     def _fitting(self, cell: Cell, found: Sequence[Run]) -> Run | None:
         fit = [run for run in found if _keeps(run, cell.made) and _same_teachers(run)]
-        done = [run for run in fit if run.info().get("state") == "done"]
+        done = [run for run in fit if _done(run)]
         return next(reversed(done or fit), None)
 
 
@@ -219,6 +226,10 @@ def computed(made: Recipe) -> str:
     return json.dumps(document, sort_keys=True)
 
 
+def _done(run: Run) -> bool:
+    return run.info().get("state") == "done"
+
+
 def _saved(made: Recipe) -> set[str]:
     """The snapshots a training by this recipe keeps."""
     train = made.train
@@ -229,7 +240,7 @@ def _saved(made: Recipe) -> set[str]:
 def _keeps(run: Run, made: Recipe) -> bool:
     """Whether a run has, or will have, every snapshot that is asked for."""
     wanted = _saved(made)
-    if run.info().get("state") == "done":
+    if _done(run):
         return all((run.epochs_path / f"{name}.safetensors").exists() for name in wanted) and run.model_path.exists()
     return wanted <= _saved(run.recipe())
 

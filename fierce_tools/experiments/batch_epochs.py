@@ -14,6 +14,7 @@ from fierce_tools.analysis.entropy import ALPHAS, alpha_of, smoothing_entropy
 from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments._compare import mean_sd
 from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.experiments._seeds import SD, band, four
 from fierce_tools.experiments._workshop import Cell, Workshop, setting, source_of
 from fierce_tools.report import Block, Heat, Lines, Report, Series, Table
 
@@ -52,26 +53,27 @@ class BatchEpochs:
         named = {m: f"{m}, " if len(models) > 1 else "" for m in models}
         each = max(1, MOST_LINES // len(models))
         by_size = tuple(
-            self._series(named[m] + _epochs(e), sizes, [self._mean("entropy", m, b, e) for b in sizes])
+            band(named[m] + _epochs(e), sizes, [self._mean("entropy", m, b, e) for b in sizes])
             for m in models for e in some(epochs, each)
         )  # fmt: skip
         by_epochs = tuple(
-            self._series(f"{named[m]}batch {b}", epochs, [self._mean("entropy", m, b, e) for e in epochs])
+            band(f"{named[m]}batch {b}", epochs, [self._mean("entropy", m, b, e) for e in epochs])
             for m in models for b in some(sizes, each)
         )  # fmt: skip
         if len(sizes) > 1:
             blocks.append(Lines(f"Entropy at {at}, batch size", "batch size", "nats", by_size, log_x=far(sizes)))
         if len(epochs) > 1:
             blocks.append(Lines(f"Entropy at {at}, epochs", "epochs", "nats", by_epochs, log_x=far(epochs)))
-        heads = ("model", "batch size", "epochs", "steps", "entropy (nats)", "±", "same as α", "accuracy", "±")
-        rows = []
+        heads = ("model", "batch size", "steps", "entropy (nats)", "sd", "same as α", "accuracy", "sd")
+        rows, last = [], epochs[-1]
         for model in models:
             for b in sizes:
-                for e in epochs:
-                    entropy, accuracy = (self._mean(k, model, b, e) for k in ("entropy", "accuracy"))
-                    alpha = None if entropy[0] is None else alpha_of(entropy[0], self.classes)
-                    rows.append((model, b, e, self._mean("steps", model, b, e)[0], *entropy, alpha, *accuracy))
-        blocks.append(Table(f"Soft labels at {at}, and the label smoothing of the same entropy", heads, tuple(rows)))
+                entropy, accuracy = (self._mean(k, model, b, last) for k in ("entropy", "accuracy"))
+                alpha = None if entropy[0] is None else alpha_of(entropy[0], self.classes)
+                steps = self._mean("steps", model, b, last)[0]
+                rows.append((model, b, steps, *map(four, (*entropy, alpha, *accuracy))))
+        title = f"After {_epochs(last)}, at {at}, and the label smoothing of the same entropy"
+        blocks.append(Table(title, heads, tuple(rows)))
         blocks.append(self._form(models, sizes, epochs))
         return Report("Batch size and epochs", tuple(blocks), (*self.notes, *self.failed))
 
@@ -101,12 +103,6 @@ class BatchEpochs:
 
     def _size(self, batch: int) -> str:
         return f"batch {batch}{' (all)' if batch == self.everything else ''}"
-
-    @staticmethod
-    def _series(label: str, x: Sequence[int], found: Sequence[tuple[float | None, float | None]]) -> Series:
-        low = tuple(m - s if m is not None and s is not None else None for m, s in found)
-        high = tuple(m + s if m is not None and s is not None else None for m, s in found)
-        return Series(label, tuple(map(float, x)), tuple(m for m, _ in found), low, high)
 
 
 def batch_epochs(
@@ -182,6 +178,7 @@ def batch_epochs(
 def _notes(made: recipe.Recipe, asked: Sequence[int], everything: int, split: str, seeds: int) -> tuple[str, ...]:
     many = f"{seeds} seeds" if seeds > 1 else "one seed"
     notes = [f"Soft labels of the {split} split; {setting(made)}, {many}. A larger batch takes fewer steps an epoch."]
+    notes += [SD] if seeds > 1 else []
     larger = [str(b) for b in asked if b > everything]
     if larger:
         notes.append(f"There are {everything:,} training examples: batches of {', '.join(larger)} are one of all.")

@@ -15,6 +15,7 @@ from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments._compare import mean_sd
 from fierce_tools.experiments._gather import Places, outputs_of
 from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._seeds import SD, band, formula, four
 from fierce_tools.experiments._workshop import Cell, Workshop, setting, source_of
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Block, Lines, Report, Series, Table
@@ -47,8 +48,8 @@ class SmoothingSweep:
             for alpha, temperature in self._places(curve):
                 own = self._of(curve, alpha, temperature)
                 gamma, accuracy = (mean_sd([e[k] for e in own]) for k in ("gamma", "accuracy"))
-                rows.append((curve, alpha, temperature, *gamma, *accuracy))
-        heads = ("", "α", "T", "γ", "± over seeds", "accuracy", "± over seeds")
+                rows.append((curve, alpha, temperature, *map(four, (*gamma, *accuracy))))
+        heads = ("", "α", "T", "γ", "sd", "accuracy", "sd")
         blocks: list[Block] = [
             Lines("Accuracy against α", "alpha", "accuracy", by_alpha),
             Lines(OF_HARD.capitalize(), "temperature", "accuracy", (self._line(OF_HARD, "temperature"),)),
@@ -64,9 +65,7 @@ class SmoothingSweep:
             mean, sd = mean_sd([e["accuracy"] for e in own])
             points.append((float(np.mean([e[axis] for e in own])), mean, sd))
         points.sort(key=lambda p: p[0])
-        low = tuple(m - s if m is not None and s is not None else None for _, m, s in points)
-        high = tuple(m + s if m is not None and s is not None else None for _, m, s in points)
-        return Series(curve, tuple(p[0] for p in points), tuple(p[1] for p in points), low, high)
+        return band(curve, [p[0] for p in points], [p[1:] for p in points])
 
     def _places(self, curve: str) -> list[tuple[float, float | None]]:
         return [*dict.fromkeys((e["alpha"], e["temperature"]) for e in self.found if e["curve"] == curve)]
@@ -130,9 +129,10 @@ def smoothing_sweep(
     found.sort(key=lambda e: CURVES.index(e["curve"]))
     made = cells[0].made
     notes = (
-        f"Students learn {kd_weight:g}·KL(teacher^T ‖ student^1) + {ce_weight:g}·CE, without T²; {lab.setting()}",
+        f"{formula(kd_weight, ce_weight, t2=False, soft='teacher^T')}, the student's own T 1; {lab.setting()}",
         f"Teachers: {made.model['name']}, {made.train['epochs']} epochs of batches of {made.train['batch_size']}, "
         f"{setting(made)}.",
+        *([SD] if lab.seeds > 1 else []),
     )
     return SmoothingSweep(tuple(found), notes)
 
@@ -159,7 +159,7 @@ def _teachers(
         source = source_of(end.run)
         train = outputs_of(source, "train", {"logits"}, places).logits
         test = outputs_of(source, "test", {"logits"}, places)
-        found[key] = (Teacher(source.label, source.sha256, train, None, test.logits), _accuracy(test))
+        found[key] = (Teacher(source.label, source.sha256, train, None, test.logits, source), _accuracy(test))
     return found, cells
 
 
