@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -185,4 +186,8 @@ def _plain(value: Any) -> Any:
 
 def command() -> Callable[..., None]:
     """The command with every flag of `fierce train` and of distillation."""
-    return extend(sweep, distill.flags())
+    made = extend(sweep, distill.flags())
+    made.__doc__ = "\n\n".join(
+        paragraph.replace("\n", " ") for paragraph in inspect.cleandoc(str(sweep.__doc__)).split("\n\n")
+    )
+    return made
