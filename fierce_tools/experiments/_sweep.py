@@ -32,12 +32,16 @@ MOST_LINES = 8
 
 @dataclass(frozen=True)
 class Row:
-    """One combination of values: runs that are done, how many were asked for, and figures, None where one failed."""
+    """One combination of values: runs that are done, how many were asked for, and figures, None where one failed.
+
+    `means` are mean and standard deviation (n - 1) of each figure over the seeds, None where there are too few.
+    """
 
     values: Mapping[str, Any]
     runs: tuple[str, ...]
     asked: int
     figures: Mapping[str, tuple[float | None, ...]]
+    means: Mapping[str, tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,13 @@ class Sweep:
         return Report("Sweep", tuple(blocks), (f"{words}; entropies in nats.", *self.failed))
 
     def _chart(self) -> Lines | None:
-        from fierce_tools.experiments._compare import mean_sd
-
         axis = next((k for k, v in self.grid.items() if len(v) > 2 and all(_is_number(x) for x in v)), None)
         if axis is None or not any(v is not None for r in self.rows for v in r.figures["test_accuracy"]):
             return None
         by: dict[str, list[tuple[float, float | None, float | None]]] = {}
         for row in self.rows:
             label = ", ".join(f"{short(k)} {word(v)}" for k, v in row.values.items() if k != axis)
-            by.setdefault(label, []).append((float(row.values[axis]), *mean_sd(row.figures["test_accuracy"])))
+            by.setdefault(label, []).append((float(row.values[axis]), *row.means["test_accuracy"]))
         if len(by) > MOST_LINES:
             return None
         series = []
@@ -157,6 +159,8 @@ def cells(
 
 def sweep(workshop: Workshop, grid: Mapping[str, tuple[Any, ...]], planned: Sequence[Cell]) -> Sweep:
     """Train the cells and gather their figures; those that fail are told of in `failed`."""
+    from fierce_tools.experiments._compare import mean_sd
+
     ended = workshop.train(planned)
     rows: dict[tuple[Any, ...], list[Ended]] = {}
     for end in ended:
@@ -167,7 +171,8 @@ def sweep(workshop: Workshop, grid: Mapping[str, tuple[Any, ...]], planned: Sequ
         names = [f"{split}_{key}" for split in SPLITS for key in FIGURES]
         runs = tuple(end.run.name for end in members if end.run is not None and end.error is None)
         by_name = {name: tuple(f.get(name) for f in figures) for name in names}
-        made.append(Row(members[0].cell.varied, runs, len(members), by_name))
+        means = {name: mean_sd(values) for name, values in by_name.items()}
+        made.append(Row(members[0].cell.varied, runs, len(members), by_name, means))
     failed = tuple(f"Failed: {end.cell.label}: {end.error}." for end in ended if end.error is not None)
     return Sweep(grid, tuple(dict.fromkeys(cell.seed for cell in planned)), tuple(made), failed)
 

@@ -69,6 +69,7 @@ def test_means_are_those_of_the_runs(fierce) -> None:
     assert "6 of 6 runs were done before" in err
     assert before == {r.name: r.model_path.stat().st_mtime_ns for r in runs.listing(Path("runs"))}
     values = document["rows"][1]["figures"]["test_accuracy"]
+    assert document["rows"][1]["means"]["test_accuracy"] == pytest.approx([np.mean(values), np.std(values, ddof=1)])
     assert f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}" in out
     assert "Test accuracy against lr" in out
     code, out, _ = fierce("runs", "--format", "json")
