@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rank:
-    """Spearman's ρ of n pairs, its 95 % interval, and `p`, how often chance orders n pairs at least as well, either way.
+    """Spearman's ρ of n pairs, its 95 % interval, and `p`, how often chance orders them at least as well, either way.
 
     None where one side does not vary. A perfect order has no interval: whatever is drawn of it is in perfect order.
     """

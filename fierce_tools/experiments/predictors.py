@@ -27,7 +27,7 @@ STATISTICS = {
     "mi": "MI (nats)",
     "stability": "1-S",
     "ece": "ECE",
-    "tightness": "within/between",
+    "tightness": "within / between",
 }
 FEWEST = 3
 # Charts of so many statistics, those of the strongest correlation.
@@ -96,7 +96,7 @@ def predictors(
     ce_weight: Annotated[float, "weight of the cross-entropy with the labels"] = 0.01,
     t2: Annotated[bool, "multiply the soft labels' term by T²"] = True,
 ) -> Predictors:
-    """Distil students of three teachers or more: which statistic of a teacher goes with its students' accuracy?
+    """Distil students of three teachers or more, and rank each statistic of a teacher against its students' accuracy.
 
     Of each teacher, from its logits [N, C] and features on test: accuracy, ECE and stability 1-S (fractions), entropy
     at T and mutual information (nats), γ, within/between. Spearman's ρ with the mean accuracy of its students over
