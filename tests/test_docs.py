@@ -68,7 +68,7 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 
 def test_every_loss_analysis_and_experiment_is_in_a_table() -> None:
     rows = set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE))
-    assert rows - {"--loss", "fierce analyze"} == {*LOSSES.names(), *ANALYSES.names(), *EXPERIMENTS.names()}
+    assert rows - {"--loss", "--method", "fierce analyze"} == {*LOSSES.names(), *ANALYSES.names(), *EXPERIMENTS.names()}
 
 
 def test_the_json_it_describes_is_what_is_printed(fierce, digits_run: Path) -> None:

@@ -107,7 +107,7 @@ def cells(block: Heat) -> tuple[list[list[str]], str]:
     top = max((abs(v) for row in block.values for v in row if v is not None and math.isfinite(v)), default=0.0)
     whole = all(v is None or (math.isfinite(v) and v == int(v)) for row in block.values for v in row)
     power = 0 if whole or top == 0 or 0.01 <= top < 1e5 else 3 * math.floor(math.log10(top) / 3)
-    decimals = 0 if whole or top == 0 else max(0, 1 - math.floor(math.log10(top / 10**power)))
+    decimals = 0 if whole or top == 0 else max(0, 2 - math.ceil(math.log10(top / 10**power)))
     written = [
         ["–" if v is None or not math.isfinite(v) else f"{v / 10**power:.{decimals}f}" for v in row]
         for row in block.values
