@@ -13,6 +13,7 @@ from fierce_tools.cli import text, workshops
 from fierce_tools.cli.analyze import distinct
 from fierce_tools.cli.infer import Data, DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend
+from fierce_tools.errors import UsageError
 from fierce_tools.menu import EXPERIMENTS
 
 
@@ -64,6 +65,8 @@ def _command(name: str) -> Callable[..., None]:
 
         if save is not None:
             saving.check(Path(save), 1)
+            if Path(save).suffix.lower() in (".npz", ".safetensors"):
+                raise UsageError(f"--save {save}: an experiment has no arrays", "save it as .json, .csv or .md")
         root = runs.folder(runs_dir)
         found = distinct([s for path in paths or () for s in sources.locate(path, root)])
         given = {k: v for k, v in options.items() if v is not None}

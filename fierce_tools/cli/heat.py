@@ -108,9 +108,10 @@ def cells(block: Heat) -> tuple[list[list[str]], str]:
     top, span = max(map(abs, finite), default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
     whole = all(v is None or (math.isfinite(v) and v == int(v)) for row in block.values for v in row)
     power = 0 if whole or top == 0 or 0.01 <= top < 1e5 else 3 * math.floor(math.log10(top) / 3)
-    # Two digits of the largest, and where all are nearly the same, so many that they are told apart.
-    digits = [1 - math.floor(math.log10(v / 10**power)) for v in (top, span) if v > 0]
-    decimals = 0 if whole else min(max([0, *digits]), max([3, *digits[:1]]))
+    # Two digits of the largest, and where all are nearly the same, so many, up to three, that they are told apart.
+    digits = [max(0, 2 - math.ceil(math.log10(top / 10**power)))] if top > 0 else [0]
+    digits += [min(3, 1 - math.floor(math.log10(span / 10**power)))] if span > 0 else []
+    decimals = 0 if whole else max(digits)
     written = [
         ["–" if v is None or not math.isfinite(v) else f"{v / 10**power:.{decimals}f}" for v in row]
         for row in block.values

@@ -116,14 +116,14 @@ def batch_epochs(
         1, 2, 5, 10, 20, 50,
     ),
     temperature: Annotated[float, "temperature of the soft labels, above 0"] = 9.0,
-    split: Annotated[Literal["train", "test"], "examples whose soft labels are measured"] = "test",
+    on: Annotated[Literal["train", "test"], "split whose soft labels are measured"] = "test",
     seeds: Annotated[int, "runs of each model and batch size, with seeds 0, 1, 2, …"] = 1,
 ) -> BatchEpochs:  # fmt: skip
     """Entropy of soft labels against batch size and epochs, beside that of label smoothing's labels.
 
     One ordinary run for each model, batch size and seed; what it was after fewer epochs are its snapshots, which at a
     constant learning rate are trainings of that length. Runs that are done are not trained again. H = mean of
-    -Σ p log p of softmax(z/T) in nats. Vats' small teacher is trained for fewer epochs than the large one, so that
+    -Σ p log p of softmax(z/T) in nats, of logits [N, C]. Vats' small teacher is trained for fewer epochs than the large one, so that
     capacity and training length vary together; several models at equal epochs tell the two apart. Raises UsageError
     for options out of range, TrainingError where no run could be trained. Source: Vats 2021, ch. 4-6.
     """  # fmt: skip
@@ -159,7 +159,7 @@ def batch_epochs(
         steps = {row["epoch"]: row["step"] for row in end.run.metrics()}
         for e in stages:
             source = source_of(end.run, e)
-            logits = outputs_of(source, split, {"logits"}, places).logits
+            logits = outputs_of(source, on, {"logits"}, places).logits
             test = outputs_of(source, "test", {"logits"}, places)
             means = entropies(logits, (temperature, *TEMPERATURES)).mean(axis=1, dtype=np.float64).tolist()
             found.append(
@@ -169,7 +169,7 @@ def batch_epochs(
                     "steps": steps.get(e), "curve": tuple(means[1:]), "run": end.run.name,
                 }
             )  # fmt: skip
-    notes = _notes(cells[0].made, batch_sizes, everything, split, seeds)
+    notes = _notes(cells[0].made, batch_sizes, everything, on, seeds)
     return BatchEpochs(
         tuple(found), temperature, TEMPERATURES, len(data.class_names), everything, failed, notes
     )  # fmt: skip

@@ -96,10 +96,10 @@ def missing_class(
 
     A student has all C outputs and learns kd_weight·T²·KL(teacher^T ‖ student^T) + ce_weight·CE from the training
     examples of the other classes alone, which are left out exactly: batch statistics never see one. With smoothed
-    labels, the control, q = (1 - α)·y + α/C takes the teacher's place at T = 1. Accuracies are fractions. The teachers
-    of Vats differ in capacity and in epochs at once, so what is seen between them is of both. Raises UsageError for
-    classes that do not exist and for nothing to learn from, DataError for checkpoints of different data. Source: Vats
-    2021, after Hinton, Vinyals, Dean 2015.
+    labels, the control, q = (1 - α)·y + α/C takes the teacher's place at T = 1. Accuracies are fractions, of
+    logits [N, C] on test. The teachers of Vats differ in capacity and in epochs at once, so what is seen between them
+    is of both. Raises UsageError for classes that do not exist and for nothing to learn from, DataError for checkpoints
+    of different data. Source: Vats 2021, after Hinton, Vinyals, Dean 2015.
     """
     dropped = _dropped(drop, lab)
     if labels == "teacher" and not checkpoints:
@@ -163,10 +163,12 @@ def best_bias(logits: np.ndarray, labels: np.ndarray, dropped: Sequence[int]) ->
     right = np.concatenate([[0], np.cumsum(right_in[order])]) + np.concatenate(
         [np.cumsum(right_out[order][::-1])[::-1], [0]]
     )
-    edges = np.concatenate([[margins[order[0]] - 1], margins[order], [margins[order[-1]] + 1]])
+    low, high = min(margins.min(), 0.0) - 1, max(margins.max(), 0.0) + 1
+    edges = np.concatenate([[low], margins[order], [high]])
     # Within a place between two margins any bias does as well: 0 where it lies inside, else the middle.
     middles = np.where((edges[:-1] < 0) & (edges[1:] > 0), 0.0, (edges[:-1] + edges[1:]) / 2)
-    best = np.flatnonzero((right == right.max()) & (edges[:-1] < edges[1:]))
+    there = edges[:-1] < edges[1:]
+    best = np.flatnonzero(there & (right == right[there].max()))
     return float(middles[best[np.abs(middles[best]).argmin()]])
 
 

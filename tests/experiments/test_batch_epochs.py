@@ -42,7 +42,7 @@ def test_the_values_and_the_runs_they_come_from(fierce) -> None:
     assert len({checkpoints.load(path).content_sha256 for path in pair}) == 1
     assert runs.Run(Path("runs/short")).info()["test"]["test_accuracy"] == one["accuracy"]
     # Said again, nothing is trained; the training split has soft labels of its own.
-    again = json.loads(fierce(*ASKED, *MORE, "--format", "json", "--split", "train")[1])["results"][0]["values"]
+    again = json.loads(fierce(*ASKED, *MORE, "--format", "json", "--on", "train")[1])["results"][0]["values"]
     assert {e["run"] for e in again["found"]} == names
     assert len(runs.listing(Path("runs"))) == 7
     assert again["found"][0]["entropy"] != found[0]["entropy"]
