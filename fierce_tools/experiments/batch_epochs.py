@@ -122,10 +122,10 @@ def batch_epochs(
     """Entropy of soft labels against batch size and epochs, beside that of label smoothing's labels.
 
     One ordinary run for each model, batch size and seed; what it was after fewer epochs are its snapshots, which at a
-    constant learning rate are trainings of that length. Runs that are done are not trained again. H = mean of
-    -Σ p log p of softmax(z/T) in nats, of logits [N, C]. Vats' small teacher is trained for fewer epochs than the large one, so that
-    capacity and training length vary together; several models at equal epochs tell the two apart. Raises UsageError
-    for options out of range, TrainingError where no run could be trained. Source: Vats 2021, ch. 4-6.
+    constant learning rate are trainings of that length. Runs that are done are not trained again. H = mean of -Σ p log
+    p of softmax(z/T) in nats, of logits [N, C]. Vats' small teacher is trained for fewer epochs than the large one, so
+    that capacity and training length vary together; several models at equal epochs tell the two apart. Raises
+    UsageError for options out of range, TrainingError where no run could be trained. Source: Vats 2021, ch. 4-6.
     """  # fmt: skip
     check_temperatures((temperature,))
     for name, values in (("batch-sizes", batch_sizes), ("epochs", epochs), ("seeds", (seeds,))):

@@ -91,13 +91,13 @@ def smoothing_sweep(
 ) -> SmoothingSweep:  # fmt: skip
     """Teachers trained with smoothed labels and the students they make: accuracy against α, T and smoothness γ.
 
-    Four curves of test accuracy, a fraction: teachers against the α of their labels; students without a teacher against the α of theirs; students
-    of the hard teacher (α = 0) against its T; students of each smoothed teacher at T = 1. A student learns
-    kd_weight·KL(teacher^T ‖ student^1) + ce_weight·CE, its own temperature 1 and no T², as in Müller's CIFAR-10
-    setting; the student of seed s has the teacher of seed s. Smoothness γ = mean of Σ_k (1 - y_k) p_k(T) · C/(C-1), of
-    logits [N, C] on the training split, puts all four on one axis. Teachers are ordinary runs, which are not trained again where they
-    are done. Raises UsageError for options out of range, TrainingError where a teacher or a student cannot be
-    trained. Source: Müller, Kornblith, Hinton 2019.
+    Four curves of test accuracy, a fraction: teachers against the α of their labels; students without a teacher against
+    the α of theirs; students of the hard teacher (α = 0) against its T; students of each smoothed teacher at T = 1. A
+    student learns kd_weight·KL(teacher^T ‖ student^1) + ce_weight·CE, its own temperature 1 and no T², as in Müller's
+    CIFAR-10 setting; the student of seed s has the teacher of seed s. Smoothness γ = mean of Σ_k (1 - y_k) p_k(T) ·
+    C/(C-1), of logits [N, C] on the training split, puts all four on one axis. Teachers are ordinary runs, which are
+    not trained again where they are done. Raises UsageError for options out of range, TrainingError where a teacher or
+    a student cannot be trained. Source: Müller, Kornblith, Hinton 2019.
     """
     if not alphas or not all(0 <= a < 1 for a in alphas):
         raise UsageError(f"--alphas is {','.join(map(str, alphas))}, expected 0 to below 1", "for example 0:0.75:0.15")
