@@ -171,6 +171,11 @@ def draws() -> Spec:
     return read_function(Path(__file__).parent / "training" / "draws.py", "draw", "draws")
 
 
+def students() -> Spec:
+    """The options of training many students, which come with every experiment that takes a `lab`."""
+    return read_function(Path(__file__).parent / "experiments" / "_lab.py", "lab", "lab")
+
+
 def _is_annotated(annotation: ast.expr | None) -> bool:
     return isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Annotated")
 

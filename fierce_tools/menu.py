@@ -32,7 +32,8 @@ class Menu:
         name, _ = split(choice)
         members = _members(self.folder)
         if name not in members:
-            raise unknown(self.noun, name, self.names(), f"fierce list {self.plural}")
+            listing = ANALYSES.plural if self.noun == "experiment" else self.plural
+            raise unknown(self.noun, name, self.names(), f"fierce list {listing}")
         return members[name]
 
     def get(self, choice: str) -> Callable[..., Any]:
@@ -119,3 +120,4 @@ DATASETS = Menu("data", "dataset")
 MODELS = Menu("models", "model")
 LOSSES = Menu("losses", "loss")
 ANALYSES = Menu("analysis", "analysis")
+EXPERIMENTS = Menu("experiments", "experiment")

@@ -92,6 +92,21 @@ def transforms() -> tuple[Option, ...]:
     return binding.read_function(Path(__file__).parent / "data" / "_transform.py", "transform", "data").options
 
 
+# Options of [train] that an experiment decides for its runs.
+_DECIDED = ("seed", "device", "patience", "save_at", "save_every", "save_best")
+
+
+def training_options(experiment: Spec) -> tuple[Option, ...]:
+    """The options of [train] that come with an experiment of ordinary runs, but those it has itself, one or several.
+
+    Beside the options of a lab's students, which have the same names, each is teacher_….
+    """
+    prefix = "teacher_" if "lab" in experiment.arrays else ""
+    own = {option.name for option in experiment.options}
+    named = [replace(o, name=prefix + o.name) for o in spec("train").options if o.name not in _DECIDED]
+    return tuple(option for option in named if not own & {option.name, f"{option.name}s"})
+
+
 def owners(option: str, sections: Sequence[str] = SECTIONS) -> list[tuple[str, str | None, Option]]:
     """Every (section, choice or None, option) of these sections that has an option of that name."""
     found: list[tuple[str, str | None, Option]] = []

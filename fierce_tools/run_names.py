@@ -10,8 +10,11 @@ from typing import Any
 from fierce_tools import binding, menu, recipe
 
 
-def readable(made: recipe.Recipe) -> str:
-    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed."""
+def readable(made: recipe.Recipe, varied: Mapping[str, Any]) -> str:
+    """dataset-model-loss, what the dataset was made into, the loss's weight and options that differ, and the seed.
+
+    Whatever else is in `varied` stands before the seed.
+    """
     if made.mutual is not None:
         parts = [*_data_parts(made), *made.mutual["models"], made.mutual["method"], f"s{made.train['seed']}"]
         return as_name("-".join(parts))
@@ -22,10 +25,24 @@ def readable(made: recipe.Recipe) -> str:
     for number, option in enumerate(recipe.spec("loss", made.loss["name"]).options):
         value = made.loss[option.name]
         if number == 0 or value != option.default:  # a loss's first option is its weight
-            parts.append(f"{option.name}{value:g}" if isinstance(value, float) else f"{option.name}-{value}")
+            parts.append(_part(option.name, value))
     parts += _taught(made.distill or {})
+    parts += [part for key, value in varied.items() if (part := _varied(key, value)) and part not in parts]
     parts.append(f"s{made.train['seed']}")
     return as_name("-".join(parts))
+
+
+def _part(option: str, value: Any) -> str:
+    return f"{option}{value:g}" if isinstance(value, float) else f"{option}-{value}"
+
+
+def _varied(key: str, value: Any) -> str:
+    """A value that a name would not tell of otherwise."""
+    section, _, option = key.partition(".")
+    shown = option == "name" or section in ("distill", "mutual") or key == "model.bottleneck"
+    if shown or (section == "data" and option in {o.name for o in recipe.transforms()}):
+        return ""
+    return _part(option, "-".join(map(str, value)) or "none" if isinstance(value, tuple) else value)
 
 
 def as_name(text: str) -> str:

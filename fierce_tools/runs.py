@@ -129,14 +129,15 @@ def folder(given: str | Path | None = None) -> Path:
     return Path(os.path.expanduser(given or os.environ.get("FIERCE_RUNS") or "runs"))
 
 
-def create(root: Path, made: recipe.Recipe, name: str | None = None) -> Run:
+def create(root: Path, made: recipe.Recipe, name: str | None = None, *, varied: Mapping[str, Any] | None = None) -> Run:
     """A new run folder with its recipe; a name of its own making gets a number where it is taken.
 
-    Raises UsageError for a given name that is taken or is no plain folder name.
+    Such a name tells of `varied`, values by SECTION.OPTION that other runs of the same kind have otherwise. Raises
+    UsageError for a given name that is taken or is no plain folder name.
     """
     if name is not None and not re.fullmatch(r"[\w][\w.+=,@-]*", name):
         raise UsageError(f"--name {name!r} is no plain folder name", "use letters, digits, hyphens and dots")
-    stem = name or readable(made)
+    stem = name or readable(made, varied or {})
     root.mkdir(parents=True, exist_ok=True)
     for number in range(1, 100_000):
         path = root / (stem if number == 1 else f"{stem}-{number}")

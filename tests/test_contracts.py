@@ -12,7 +12,7 @@ import pytest
 
 from fierce_tools import binding, recipe
 from fierce_tools.binding import Option, Spec
-from fierce_tools.menu import ANALYSES, DATASETS, LOSSES, MODELS, Menu
+from fierce_tools.menu import ANALYSES, DATASETS, EXPERIMENTS, LOSSES, MODELS, Menu
 
 VOCABULARY = {
     "logits",
@@ -42,8 +42,9 @@ TAKEN = {
     "teacher",
     "progress",
     "factory",
+    "download",
 }
-MEMBERS = [(menu, name) for menu in (DATASETS, MODELS, LOSSES, ANALYSES) for name in menu.names()]
+MEMBERS = [(menu, name) for menu in (DATASETS, MODELS, LOSSES, ANALYSES, EXPERIMENTS) for name in menu.names()]
 each = pytest.mark.parametrize(("menu", "name"), MEMBERS, ids=[f"{m.folder}-{n}" for m, n in MEMBERS])
 
 
@@ -106,7 +107,7 @@ def test_docstrings_say_what_they_must(menu: Menu, name: str) -> None:
     assert lines[0].endswith("."), "one line first"
     if len(lines) > 1:
         assert lines[1] == ""
-    if menu in (LOSSES, ANALYSES):
+    if menu in (LOSSES, ANALYSES, EXPERIMENTS):
         assert "Source:" in doc or name == "ce", "its source"
         assert "[N" in doc, "shapes"
         assert any(unit in doc for unit in ("nats", "bits", "fraction", "same unit", "percent")), "units"
@@ -124,6 +125,28 @@ def test_analyses_name_arrays_of_the_vocabulary(name: str) -> None:
         plain = array.removeprefix("train_").removeprefix("val_").removeprefix("teacher_")
         assert plain in VOCABULARY, array
     assert not TAKEN & {o.name for o in spec.options}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS.names())
+def test_experiments_take_checkpoints_or_runs_and_have_flags_of_their_own(name: str) -> None:
+    spec = spec_of(EXPERIMENTS, name)
+    own = {o.name for o in spec.options}
+    assert not TAKEN & own
+    assert spec.arrays in (("checkpoints", "lab"), ("workshop", "lab"), ("workshop",))
+    if "workshop" in spec.arrays:
+        assert not own & {o.name for o in recipe.training_options(spec)}
+    if "lab" in spec.arrays:
+        assert not {o.name for o in recipe.training_options(spec)} & {o.name for o in binding.students().options}
+        assert not own & {o.name for o in binding.students().options}
+    result = get_type_hints(EXPERIMENTS.get(name))["return"]
+    assert callable(result.report)
+    assert result.__dataclass_params__.frozen
+
+
+def test_the_labs_options_are_its_signature() -> None:
+    from fierce_tools.experiments._lab import lab
+
+    assert list(binding.students().options) == imported_options(lab)
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
@@ -161,6 +184,7 @@ def test_help_texts_are_shown_as_they_are_written() -> None:
 
     options = [o for section in (*recipe.SECTIONS, *recipe.OPTIONAL) for o in recipe.spec(section).options]
     options += [o for menu, name in MEMBERS for o in spec_of(menu, name).options]
+    options += binding.students().options
     for option in options:
         assert Text.from_markup(escape(option.help)).plain == option.help, option.help
 

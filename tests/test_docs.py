@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fierce_tools.errors import EXIT_CODES
-from fierce_tools.menu import ANALYSES, LOSSES
+from fierce_tools.menu import ANALYSES, EXPERIMENTS, LOSSES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -66,9 +66,9 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert rows == {str(code): what for code, what in EXIT_CODES.items()}
 
 
-def test_every_loss_and_analysis_is_in_a_table() -> None:
+def test_every_loss_analysis_and_experiment_is_in_a_table() -> None:
     rows = set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE))
-    assert rows - {"--loss", "fierce analyze"} == set(LOSSES.names()) | set(ANALYSES.names())
+    assert rows - {"--loss", "--method", "fierce analyze"} == {*LOSSES.names(), *ANALYSES.names(), *EXPERIMENTS.names()}
 
 
 def test_the_json_it_describes_is_what_is_printed(fierce, digits_run: Path) -> None:

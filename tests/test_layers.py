@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fierce_tools.menu import ANALYSES
+from fierce_tools.menu import ANALYSES, EXPERIMENTS
 
 HEAVY = ("torch", "torchvision", "textual", "sklearn", "plotext")
 LIGHT = (*HEAVY, "numpy", "scipy")
@@ -36,6 +36,7 @@ COMMANDS = [
     ("distill", "--help"),
     ("distill-chain", "--help"),
     ("mutual", "--help"),
+    ("sweep", "--help"),
     ("infer", "--help"),
     ("import", "--help"),
     ("analyze", "--help"),
@@ -48,7 +49,7 @@ COMMANDS = [
     ("list", "datasets"),
     ("list", "analyses"),
     ("runs",),
-    *(("analyze", name, "--help") for name in ANALYSES.names()),
+    *(("analyze", name, "--help") for name in (*ANALYSES.names(), *EXPERIMENTS.names())),
 ]
 
 

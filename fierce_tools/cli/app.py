@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from fierce_tools.cli import analyze, compare, distill, distill_chain, import_, infer, listing, mutual, train, tui
+from fierce_tools.cli import (
+    analyze,
+    compare,
+    distill,
+    distill_chain,
+    experiments,
+    import_,
+    infer,
+    listing,
+    mutual,
+    sweep,
+    train,
+    tui,
+)
 from fierce_tools.cli import runs as runs_command
 from fierce_tools.cli.options import extend
 from fierce_tools.errors import EXIT_CODES
@@ -60,12 +73,15 @@ def build(asked: str | None = None) -> typer.Typer:
     chain = distill_chain.command() if wanted("distill-chain") else extend(distill_chain.distill_chain, [])
     app.command("distill-chain")(chain)
     app.command("mutual")(mutual.command() if wanted("mutual") else extend(mutual.mutual, []))
+    app.command("sweep")(sweep.command() if wanted("sweep") else extend(sweep.sweep, []))
     app.command("import")(import_.command() if wanted("import") else extend(import_.import_, []))
     app.command("infer")(infer.infer)
     asks = typer.Typer(no_args_is_help=True, help="Ask runs, checkpoints or files of logits one question.")
     if wanted("analyze"):
         for name, command in analyze.commands().items():
             asks.command(name)(command)
+        for name, command in experiments.commands().items():
+            asks.command(name, rich_help_panel="Experiments: they train students")(command)
     app.add_typer(asks, name="analyze")
     app.command("compare")(compare.compare)
     table = typer.Typer()

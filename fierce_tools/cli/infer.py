@@ -17,6 +17,7 @@ Data = Annotated[
 DataRoot = Annotated[
     str | None, typer.Option("--data-root", help="Folder that holds the dataset's files.", show_default="the recipe's")
 ]
+Download = Annotated[bool, typer.Option("--download", help="Fetch the dataset where it is missing.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where to compute.")]
 
 
@@ -36,7 +37,7 @@ def infer(
     ] = None,
     data: Data = None,
     data_root: DataRoot = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the dataset where it is missing.")] = False,
+    download: Download = False,
     device: Device = "auto",
     factory: Factory = None,
     runs_dir: RunsDir = None,

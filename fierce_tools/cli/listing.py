@@ -11,7 +11,7 @@ from fierce_tools import binding, recipe
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Format
 from fierce_tools.errors import UsageError
-from fierce_tools.menu import ANALYSES, DATASETS, LOSSES, MODELS, Menu
+from fierce_tools.menu import ANALYSES, DATASETS, EXPERIMENTS, LOSSES, MODELS, Menu
 
 EXAMPLES = {"mlp": "mlp:1200-1200", "torchvision": "torchvision:resnet18"}
 
@@ -60,8 +60,13 @@ def datasets(format: Format = "text") -> None:
 
 
 def analyses(format: Format = "text") -> None:
-    """The analyses a checkpoint can be asked."""
+    """The analyses a checkpoint can be asked, and the experiments, which train students to answer."""
+    if format == "json":
+        every = [(menu, name) for menu in (ANALYSES, EXPERIMENTS) for name in menu.names()]
+        text.print_json([{**_as_json(_spec(m, n)), "experiment": m is EXPERIMENTS} for m, n in every])
+        return
     _print(ANALYSES, format)
+    _print(EXPERIMENTS, format)
 
 
 def models(

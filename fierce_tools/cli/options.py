@@ -45,12 +45,14 @@ Factory = Annotated[
 class Parameter:
     """One generated parameter of a command: a Spec's option under a panel of the help.
 
-    `defaults` is shown instead of the option's default where it has several, one for each choice.
+    `defaults` is shown instead of the option's default where it has several, one for each choice; `alias` is a second
+    flag for it.
     """
 
     option: Option
     panel: str
     defaults: str = ""
+    alias: str = ""
 
     def build(self) -> inspect.Parameter:
         """A keyword parameter that is None where nothing was said; conversion is the Spec's business."""
@@ -66,8 +68,8 @@ class Parameter:
         else:
             what = "|".join(option.choices) if option.choices else KINDS[option.kind].upper()
             declared = typer.Option(
-                option.flag, help=help_text, show_default=False, metavar=what, rich_help_panel=self.panel,
-                autocompletion=completer(option.choices),
+                *filter(None, (option.flag, self.alias)), help=help_text, show_default=False, metavar=what,
+                rich_help_panel=self.panel, autocompletion=completer(option.choices),
             )  # fmt: skip
             annotation = Annotated[str | None, declared]
         return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -41,14 +41,20 @@ def say(message: str) -> None:
 def print_report(report: Report) -> None:
     """Every block of a report; consecutive charts side by side where there is room."""
     charts: list[Lines | Points] = []
+    heats: list[Heat] = []
     for block in (*report.blocks, None):
+        if heats and not isinstance(block, Heat):
+            _print_heats(heats)
+            heats = []
         if isinstance(block, Lines | Points):
             charts.append(block)
             continue
         if charts:
             _print_charts(charts)
             charts = []
-        if block is not None:
+        if isinstance(block, Heat):
+            heats.append(block)
+        elif block is not None:
             _print_block(block)
     for note in report.notes:
         print(note)
@@ -80,8 +86,6 @@ def _print_block(block: Block) -> None:
         print_table(block.title, block.columns, block.rows)
     elif isinstance(block, Bars):
         _print_bars(block)
-    elif isinstance(block, Heat):
-        _print_heat(block)
     elif isinstance(block, Images):
         print_table(block.title, ("index", ""), list(zip(block.index, block.captions, strict=True)))
 
@@ -95,18 +99,21 @@ def _print_bars(block: Bars) -> None:
     print_table(block.title, ("", block.unit, ""), rows)
 
 
-def _print_heat(block: Heat) -> None:
+def _print_heats(blocks: Sequence[Heat]) -> None:
+    """Matrices, as many beside one another as there is room for."""
     from rich.console import Console
 
     from fierce_tools.drawn import heat
 
     if not _folding():
-        rows = [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
-        print_table(block.title, ("", *block.columns), rows)
+        for block in blocks:
+            rows = [(n, *row) for n, row in zip(block.rows, block.values, strict=True)]
+            print_table(block.title, ("", *block.columns), rows)
         return
     plain = not colored()
     console = Console(file=sys.stdout, width=width(), no_color=plain, highlight=False, force_terminal=not plain)
-    for line in heat.draw(block, width(), color=not plain):
+    drawn = [heat.draw(block, width(), color=not plain) for block in blocks]
+    for line in heat.beside(drawn, width()):
         console.print(line, no_wrap=True)
     print()
 

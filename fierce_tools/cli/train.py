@@ -263,7 +263,7 @@ def follow(events: Any, run: runs.Run, epochs: int, progress: str, command: str 
     from fierce_tools.training.loop import StepDone
 
     result: dict[str, Any] = {}
-    with _stopping() as stopped, Shown(progress, epochs) as shown:
+    with stopping() as stopped, Shown(progress, epochs) as shown:
         for event in events:
             if isinstance(event, StepDone):
                 shown.step(event.progress.epoch, event.progress.step, event.steps, event.examples)
@@ -321,7 +321,7 @@ def taught(prepared: Any) -> list[str]:
 
 
 @contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
+def stopping() -> Iterator[Callable[[], bool]]:
     """While inside, the first Ctrl-C (or TERM) asks to stop after the step; a second one stops at once."""
     asked: list[int] = []
 

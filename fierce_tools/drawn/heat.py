@@ -16,6 +16,8 @@ SHADES = " ░▒▓█"
 MISSING = "×"
 # Row names longer than this are cut: the cells matter more.
 LONGEST = 16
+# Columns between two matrices side by side.
+GAP = 4
 # Viridis: even steps of lightness, told apart with any colour vision.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
@@ -27,6 +29,32 @@ def draw(block: Heat, width: int, *, color: bool) -> list[Text]:
     title = [Text(block.title, style="bold")]
     numbers = _numbers(block, width, low, high, color)
     return title + (numbers if numbers is not None else _shades(block, width, low, high, color))
+
+
+def beside(drawn: Sequence[list[Text]], width: int) -> list[Text]:
+    """Drawn matrices in rows of as many as `width` columns hold, an empty line between two rows."""
+    rows: list[list[list[Text]]] = []
+    left = 0
+    for one in drawn:
+        wide = max(line.cell_len for line in one) + GAP
+        if not rows or wide > left + GAP:
+            rows.append([])
+            left = width
+        rows[-1].append(one)
+        left -= wide
+    lines: list[Text] = []
+    for row in rows:
+        if lines:
+            lines.append(Text())
+        wides = [max(line.cell_len for line in one) + GAP for one in row]
+        for number in range(max(map(len, row))):
+            line = Text()
+            for one, wide in zip(row, wides, strict=True):
+                part = one[number] if number < len(one) else Text()
+                line.append_text(part).append(" " * (wide - part.cell_len))
+            line.rstrip()
+            lines.append(line)
+    return lines
 
 
 def _numbers(block: Heat, width: int, low: float, high: float, color: bool) -> list[Text] | None:
@@ -76,10 +104,14 @@ def _shades(block: Heat, width: int, low: float, high: float, color: bool) -> li
 
 def cells(block: Heat) -> tuple[list[list[str]], str]:
     """Every value as a few characters, and the power of ten they are counted in, where there is one."""
-    top = max((abs(v) for row in block.values for v in row if v is not None and math.isfinite(v)), default=0.0)
+    finite = [v for row in block.values for v in row if v is not None and math.isfinite(v)]
+    top, span = max(map(abs, finite), default=0.0), max(finite, default=0.0) - min(finite, default=0.0)
     whole = all(v is None or (math.isfinite(v) and v == int(v)) for row in block.values for v in row)
     power = 0 if whole or top == 0 or 0.01 <= top < 1e5 else 3 * math.floor(math.log10(top) / 3)
-    decimals = 0 if whole or top == 0 else max(0, 1 - math.floor(math.log10(top / 10**power)))
+    # Two digits of the largest, and where all are nearly the same, so many, up to three, that they are told apart.
+    digits = [max(0, 2 - math.ceil(math.log10(top / 10**power)))] if top > 0 else [0]
+    digits += [min(3, 1 - math.floor(math.log10(span / 10**power)))] if span > 0 else []
+    decimals = 0 if whole else max(digits)
     written = [
         ["–" if v is None or not math.isfinite(v) else f"{v / 10**power:.{decimals}f}" for v in row]
         for row in block.values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fierce_tools import arrayfile, binding, outputs, sources
 from fierce_tools.errors import DataError, UsageError
@@ -17,6 +17,10 @@ from fierce_tools.sources import Source
 
 # What holds for other data than those trained on.
 KEPT = ("val_fraction", "split_seed", "coarse", "bins", "classes")
+if TYPE_CHECKING:
+    from fierce_tools.checkpoints import Checkpoint
+    from fierce_tools.data._splits import Splits
+
 PREFIXES = ("train_", "val_")
 TEACHER = "teacher_"
 
@@ -152,9 +156,16 @@ def outputs_of(source: Source, split: str, wanted: set[str], places: Places, *, 
 
 def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
     """A checkpoint, its examples of a split, and its normalisation. Raises DataError where the data do not fit it."""
+    from fierce_tools.training.batches import Normalization
+
+    checkpoint, splits = with_data(source, places)
+    return checkpoint, splits.get(split), Normalization(checkpoint.mean, checkpoint.std)
+
+
+def with_data(source: Source, places: Places) -> tuple[Checkpoint, Splits]:
+    """A checkpoint and the data it was trained on, or others, cut as they were. Raises DataError where they differ."""
     from fierce_tools import checkpoints
     from fierce_tools.data._splits import split as cut
-    from fierce_tools.training.batches import Normalization
     from fierce_tools.training.train import dataset, pick_device
 
     checkpoint = checkpoints.load(source.path, pick_device(places.device), trusted=places.factory)
@@ -179,8 +190,7 @@ def _loaded(source: Source, split: str, places: Places) -> tuple[Any, Any, Any]:
             f"{data.fingerprint()[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
             f"to ask it about these data all the same, say --data {data.name}",
         )
-    examples = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"]).get(split)
-    return checkpoint, examples, Normalization(checkpoint.mean, checkpoint.std)
+    return checkpoint, cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
 
 
 def _other(made: Recipe, data: str) -> Recipe:

@@ -57,7 +57,12 @@ def noisy_labels(
 def noisy(q: Tensor, noise: str, scale: float) -> Tensor:
     """Soft labels [N, C] plus noise, clipped at 0 and renormalised; drawn from torch's global generator."""
     drawn = torch.randn_like(q) if noise == "normal" else 2 * torch.rand_like(q) - 1
-    clipped = (q + scale * drawn).clamp_min(0)
+    return with_noise(q, scale * drawn)
+
+
+def with_noise(q: Tensor, noise: Tensor) -> Tensor:
+    """Soft labels q [..., C] plus noise, clipped at 0, divided by their sum; q itself where nothing is left."""
+    clipped = (q + noise).clamp_min(0)
     total = clipped.sum(dim=-1, keepdim=True)
     return torch.where(total > 0, clipped / total.clamp_min(torch.finfo(q.dtype).tiny), q)
 

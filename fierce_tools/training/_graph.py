@@ -39,6 +39,7 @@ class Graph:
             if "capturable" in group:
                 group["capturable"] = True
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._noise: Tensor | None = None
         self._sound = torch.ones((), dtype=torch.bool, device=job.device)
         self._steps = self._all(stack)
 
@@ -62,8 +63,9 @@ class Graph:
         if self._graph is None:
             first = next(batches(job, stream, channels_last=job.convolves))
             if len(first.rows) == job.batch_size:
-                self._record(first.inputs.to(job.dtype), first.rows)
-        elif self._kinds != (self._of.any_soft, self._of.any_hard):
+                noise = job.targets.noise(self._of, 0, job.batch_size, len(first.rows))
+                self._record(first.inputs.to(job.dtype), first.rows, noise)
+        elif self._kinds != _kinds(self._of):
             self._graph = None  # another formula: it is recorded anew by the student after this one
         self._restart(number)
         rate = job.rate(number, stream)
@@ -71,48 +73,52 @@ class Graph:
             now = rate(step)
             for group in self._optimizer.param_groups:
                 group["lr"].fill_(now * group.get("scale", 1.0))
+            noise = job.targets.noise(self._of, step, job.batch_size, len(batch.rows))
             if self._graph is not None and len(batch.rows) == job.batch_size:
                 self._inputs.copy_(batch.inputs)
                 self._rows.copy_(batch.rows)
+                if self._noise is not None and noise is not None:
+                    self._noise.copy_(noise)
                 self._graph.replay()
             else:
                 self._optimizer.zero_grad(set_to_none=False)
-                self._learn(batch.inputs.to(job.dtype), batch.rows, self._of)
+                self._learn(batch.inputs.to(job.dtype), batch.rows, self._of, noise)
             if step == stream.steps - 1:
                 weights = {n: t.detach().clone() for n, t in self._model.state_dict().items()}
                 self._trained.append(Trained(number, weights, bool(self._sound)))
             yield len(batch.rows)
 
-    def _learn(self, inputs: Tensor, rows: Tensor, of: Coefficients) -> None:
+    def _learn(self, inputs: Tensor, rows: Tensor, of: Coefficients, noise: Tensor | None) -> None:
         """Forward, back and a step of the optimiser, on gradients that are zero."""
         job = self._job
         with job.precision():
             logits = self._model(inputs)
-        loss = job.targets.loss(logits, rows, of)
+        loss = job.targets.loss(logits, rows, of, noise=noise)
         loss.backward()
         if job.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), job.clip_norm)
         self._optimizer.step()
         self._sound &= loss.detach().isfinite()
 
-    def _record(self, inputs: Tensor, rows: Tensor) -> None:
+    def _record(self, inputs: Tensor, rows: Tensor, noise: Tensor | None) -> None:
         """Some steps on a stream of their own, as CUDA graphs ask, then one that is recorded on fixed memory."""
         self._inputs, self._rows = inputs.clone(), rows.clone()
+        self._noise = None if noise is None else noise.clone()
         # Coefficients live in the recorded step's memory too; a student's own are copied in.
         table, temperature, soft, hard = (t.clone() for t in self._of[:4])
         self._slots = self._of._replace(table=table, temperature=temperature, soft=soft, hard=hard)
-        self._kinds = self._of.any_soft, self._of.any_hard
+        self._kinds = _kinds(self._of)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM):
                 self._optimizer.zero_grad(set_to_none=False)
-                self._learn(self._inputs, self._rows, self._slots)
+                self._learn(self._inputs, self._rows, self._slots, self._noise)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._optimizer.zero_grad(set_to_none=False)
-            self._learn(self._inputs, self._rows, self._slots)
+            self._learn(self._inputs, self._rows, self._slots, self._noise)
         self._graph = graph
 
     def _restart(self, number: int) -> None:
@@ -129,3 +135,8 @@ class Graph:
             if self._graph is not None:
                 for slot, value in zip(self._slots[:4], self._of[:4], strict=True):
                     slot.copy_(value)
+
+
+def _kinds(of: Coefficients) -> tuple[bool, bool, bool]:
+    """What the formula of a step is made of: soft labels, cross-entropy, noise."""
+    return of.any_soft, of.any_hard, of.noise is not None

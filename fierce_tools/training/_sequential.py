@@ -51,7 +51,8 @@ class Sequential:
             optimizer.zero_grad(set_to_none=True)
             with job.precision():
                 logits = model(batch.inputs.to(job.dtype))
-            loss = job.targets.loss(logits, batch.rows, of)
+            noise = job.targets.noise(of, step, job.batch_size, len(batch.rows))
+            loss = job.targets.loss(logits, batch.rows, of, noise=noise)
             loss.backward()
             if job.clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), job.clip_norm)

@@ -11,13 +11,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fierce_tools.losses._labels import targets
+from fierce_tools.losses.noisy_labels import with_noise
 from fierce_tools.training._students import Student
+
+# Blocks of noise of one step, drawn once for all students of a seed.
+Block = tuple[int, str]
 
 
 class Coefficients(NamedTuple):
     """Of students [...]: which table i64, temperature, factor of the soft term, factor of the cross-entropy.
 
-    `only` is the table where all have the same one.
+    `only` is the table where all have the same one; `noise` says what is on their soft labels, None where nothing is.
     """
 
     table: Tensor
@@ -27,6 +31,15 @@ class Coefficients(NamedTuple):
     any_soft: bool
     any_hard: bool
     only: int | None
+    noise: Noise | None = None
+
+
+class Noise(NamedTuple):
+    """Which block of noise each student [...] draws from, and its scale; the blocks by seed and kind."""
+
+    block: Tensor
+    scale: Tensor
+    blocks: tuple[Block, ...]
 
 
 class Targets:
@@ -67,19 +80,56 @@ class Targets:
 
         return Coefficients(
             torch.tensor(table, device=device).view(shape), there(own), there(soft), there(hard),
-            any(soft), any(hard), table[0] if len(set(table)) == 1 else None,
+            any(soft), any(hard), table[0] if len(set(table)) == 1 else None, self._noise(chosen, shape),
         )  # fmt: skip
 
-    def loss(self, logits: Tensor, rows: Tensor, of: Coefficients, share: Tensor | None = None) -> Tensor:
+    def _noise(self, chosen: Sequence[Student], shape: tuple[int, ...]) -> Noise | None:
+        if not any(s.noise_scale for s in chosen):
+            return None
+        blocks = tuple(dict.fromkeys((s.seed, s.noise) for s in chosen if s.noise_scale))
+        which = [blocks.index((s.seed, s.noise)) if s.noise_scale else 0 for s in chosen]
+        scales = torch.tensor([s.noise_scale for s in chosen], dtype=self.dtype, device=self.labels.device)
+        return Noise(torch.tensor(which, device=self.labels.device).view(shape), scales.view(shape), blocks)
+
+    def noise(self, of: Coefficients, step: int, batch_size: int, width: int) -> Tensor | None:
+        """The noise [..., width, C] on the soft labels of a step, a function of the students' seeds and the step alone.
+
+        So it is the same whoever is trained beside them. None where there is none.
+        """
+        if of.noise is None:
+            return None
+        shape, device = (batch_size + 1, self.classes), self.labels.device  # no batch is longer
+        drawn = []
+        for seed, kind in of.noise.blocks:
+            generator = torch.Generator(device)
+            mixed = np.random.SeedSequence((seed, step, len(kind))).generate_state(1, np.uint64)[0]
+            generator.manual_seed(int(mixed >> np.uint64(1)))
+            if kind == "normal":
+                drawn.append(torch.randn(shape, generator=generator, dtype=self.dtype, device=device))
+            else:
+                drawn.append(2 * torch.rand(shape, generator=generator, dtype=self.dtype, device=device) - 1)
+        return torch.stack(drawn)[of.noise.block][..., :width, :] * of.noise.scale[..., None, None]
+
+    def loss(
+        self,
+        logits: Tensor,
+        rows: Tensor,
+        of: Coefficients,
+        share: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """Each student's mean loss [...] over its batch, of logits [..., B, C] and rows i64 [..., B].
 
-        Instead of the mean a sum with the weights `share` [..., B], 0 where a batch is shorter than others. The soft
-        term is -Σ q log p: KL less the soft label's own entropy, which no gradient sees.
+        Instead of the mean a sum with the weights `share` [..., B], 0 where a batch is shorter than others; `noise`
+        [..., B, C] goes on the soft labels. The soft term is -Σ q log p: KL less the soft label's own entropy, which no
+        gradient sees.
         """
         logits = logits.to(self.dtype)
         parts = []
         if of.any_soft:
             q = self.tables[of.table[..., None], rows] if of.only is None else self.tables[of.only][rows]
+            if noise is not None:
+                q = with_noise(q, noise)
             log_p = F.log_softmax(logits / of.temperature[..., None, None], dim=-1)
             parts.append((q * log_p).sum(dim=-1) * -of.soft[..., None])
         if of.any_hard:

@@ -65,7 +65,8 @@ class Stacked:
         self._optimizer.zero_grad(set_to_none=True)
         with job.precision():
             logits = self._forward(self._parameters, self._buffers, now.inputs)
-        loss = job.targets.loss(logits, now.rows[:, None], self._of, now.share)
+        noise = job.targets.noise(self._of, self._step, job.batch_size, now.rows.shape[-1])
+        loss = job.targets.loss(logits, now.rows[:, None], self._of, now.share, noise)
         loss.sum().backward()
         if job.clip_norm is not None:
             clip_each([p.grad for p in self._parameters.values() if p.grad is not None], job.clip_norm)

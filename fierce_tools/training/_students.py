@@ -24,8 +24,11 @@ class Student:
     kd_weight·KL(q ‖ softmax(z/T_s)) + ce_weight·CE, T_s = 1 unless said. With neither it is CE. Nats; the mean over
     the student's own batch. A class left out of `rows` is never seen: not by the loss, not by batch statistics.
 
-    `seed` is that of weights, order and dropout, as in `fierce train --seed`; `order_seed` that of the order alone,
-    so that students of the same rows and order share their batches. Source: Hinton et al. 2015; Vats 2021.
+    With a `noise_scale` s above 0 its soft labels are noisy: q plus U[-s, s] or N(0, s²) on every probability, clipped
+    at 0, divided by its sum, and drawn anew at every step; students of one seed draw the same.
+
+    `seed` is that of weights, order, noise and dropout, as in `fierce train --seed`; `order_seed` that of the order
+    alone, so that students of the same rows and order share their batches. Source: Hinton et al. 2015; Vats 2021.
     """
 
     seed: int = 0
@@ -39,6 +42,8 @@ class Student:
     t2: bool = True
     alpha: float | None = None
     convention: Literal["uniform", "others"] = "uniform"
+    noise: Literal["uniform", "normal"] = "uniform"
+    noise_scale: float = 0.0
     order_seed: int | None = None
 
     @property
@@ -115,6 +120,11 @@ def check(students: Sequence[Student], labels: np.ndarray, classes: int, teacher
                 raise UsageError(f"{where}: temperature {temperature:g}, expected above 0", "for example 9")
         if student.teacher is not None and student.t2 and student.student_temperature is not None:
             raise UsageError(f"{where}: T² with two temperatures", "set t2 to False")
+        if not 0 <= student.noise_scale < math.inf or student.noise not in ("uniform", "normal"):
+            raise UsageError(f"{where}: {student.noise} noise of scale {student.noise_scale:g}",
+                             "expected uniform or normal, 0 or more")  # fmt: skip
+        if student.noise_scale > 0 and student.table is None:
+            raise UsageError(f"{where} has noise and no soft labels for it", "give it a teacher or an alpha")
         if not all(0 <= weight < math.inf for weight in (student.kd_weight, student.ce_weight)):
             raise UsageError(f"{where}: weights {student.kd_weight:g} and {student.ce_weight:g}, expected 0 or more")
 

@@ -109,6 +109,8 @@ def test_small_numbers_are_counted_in_a_power_of_ten() -> None:
         ["times", "1e-9"],
     ]
     assert heat.cells(Heat("", ("a",), ("b", "c"), ((0.5, 0.25),))) == ([["0.50", "0.25"]], "")
+    # Shares keep their two decimals where one of them is whole.
+    assert heat.cells(Heat("", ("a",), ("b", "c"), ((1.0, 0.25),))) == ([["1.00", "0.25"]], "")
 
 
 def test_shades_grow_with_the_value_and_stripes_hold_every_cell() -> None:
@@ -151,3 +153,22 @@ def test_reports_with_heats_and_bars_are_printed(
     text.print_report(Report("", (matrix(12, 40),)))
     longest = max(map(len, capsys.readouterr().out.split("\n")))
     assert longest > 300, "a pipe gets whole rows of numbers"
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_heats_stand_side_by_side_where_there_is_room(width: int) -> None:
+    blocks = [matrix(4, 5, "c{}"), matrix(3, 5, "c{}"), matrix(4, 30, "c{}"), matrix(2, 2, "c{}")]
+    drawn = [heat.draw(block, width, color=False) for block in blocks]
+    lines = heat.beside(drawn, width)
+    assert max(line.cell_len for line in lines) <= width
+    shown = "\n".join(line.plain for line in lines)
+    for one in drawn:
+        for line in one:
+            assert line.plain.rstrip() in shown
+    alone = sum(map(len, drawn)) + len(drawn) - 1
+    assert len(lines) < alone
+    # Two small ones share their lines, in their order.
+    first = heat.beside(drawn[:2], width)
+    assert len(first) == len(drawn[0])
+    assert first[1].plain.startswith(drawn[0][1].plain)
+    assert first[1].plain.endswith(drawn[1][1].plain.rstrip())

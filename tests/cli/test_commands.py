@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fierce_tools import outputs
-from fierce_tools.menu import ANALYSES, LOSSES, MODELS
+from fierce_tools.menu import ANALYSES, EXPERIMENTS, LOSSES, MODELS
 
 
 def test_the_second_command_of_the_readme(fierce, digits_run: Path) -> None:
@@ -154,9 +154,9 @@ def test_lists(fierce) -> None:
     assert "2,395,210 (mlp:1200-1200)" in fierce("list", "models")[1]
     assert "11,181,642" in fierce("list", "models", "--shape", "32x32x3")[1]
     assert [row["name"] for row in json.loads(fierce("list", "losses", "--format", "json")[1])] == list(LOSSES.names())
-    assert [row["name"] for row in json.loads(fierce("list", "analyses", "--format", "json")[1])] == list(
-        ANALYSES.names()
-    )
+    listed = json.loads(fierce("list", "analyses", "--format", "json")[1])
+    assert [row["name"] for row in listed] == [*ANALYSES.names(), *EXPERIMENTS.names()]
+    assert [row["name"] for row in listed if row["experiment"]] == list(EXPERIMENTS.names())
     assert "arrays:FILE" in fierce("list", "datasets")[1]
     assert "--lam" in fierce("list", "losses")[1]
     code, _, err = fierce("list", "models", "--shape", "big")

@@ -19,6 +19,7 @@ from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import UsageError
 from fierce_tools.models import cnn, mlp, plain
 from fierce_tools.models._classifier import Classifier
+from fierce_tools.training._soft_targets import Targets
 from fierce_tools.training._stacked import couples_examples
 from fierce_tools.training.batches import Batch, Examples, batch_ends, measure
 from fierce_tools.training.ensemble import Advanced, Chosen, Student, StudentDone, ensemble
@@ -316,6 +317,74 @@ def test_a_class_the_teacher_gives_no_probability(splits: Splits, teachers: list
     for engine in ("sequential", "stacked"):
         found = run(dense, [Student(teacher=0, seed=s) for s in range(2)], splits, [closed], engine=engine)
         assert all(done.finite for done in found.values())
+
+
+@pytest.mark.parametrize("engine", ["stacked", "unfolded"])
+def test_noise_is_the_same_in_every_engine_and_new_at_every_step(
+    splits: Splits, teachers: list[np.ndarray], engine: str
+) -> None:
+    """Students with and without noise, of both kinds, on batches of unequal sizes, some of whom end before others."""
+    kinds: list[dict[str, Any]] = [
+        {"teacher": 0, "noise_scale": 0.2},
+        {"teacher": 1, "noise": "normal", "noise_scale": 0.05, "temperature": 4.0},
+        {"alpha": 0.4, "noise_scale": 0.1},
+        {"teacher": 0},
+    ]
+    rows = [without(splits, 3), None, np.arange(40)]
+    students = [Student(seed=s, rows=r, **k) for k in kinds for s in range(2) for r in rows]
+    make = small if engine == "unfolded" else dense
+    found = run(make, students, splits, teachers, engine=engine, epochs=3)
+    truth = run(make, students, splits, teachers, engine="sequential", epochs=3)
+    assert gap(found, truth) < 1e-10
+    quiet = run(make, [replace(s, noise_scale=0.0) for s in students], splits, teachers, engine=engine, epochs=3)
+    moved = [gap({n: found[n]}, {n: quiet[n]}) > 1e-4 for n in range(len(students))]
+    assert moved == [s.noise_scale > 0 for s in students]
+
+
+def test_noise_is_a_function_of_seed_and_step(teachers: list[np.ndarray]) -> None:
+    students = [
+        Student(teacher=0, seed=seed, noise=noise, noise_scale=scale)  # type: ignore[arg-type]
+        for seed, noise, scale in (
+            (0, "uniform", 0.1),
+            (0, "uniform", 0.3),
+            (1, "uniform", 0.1),
+            (0, "normal", 0.2),
+            (5, "normal", 0),
+        )
+    ]
+    targets = Targets(students, teachers, torch.arange(COUNT) % 10, 10, torch.float64)
+    of = targets.of(np.arange(5))
+    first, again, later = (targets.noise(of, step, 2000, 1999) for step in (0, 0, 1))
+    assert first is not None
+    assert again is not None
+    assert later is not None
+    assert torch.equal(first, again)
+    assert first.shape == (5, 1999, 10)
+    assert torch.allclose(first[1], 3 * first[0])
+    assert not torch.isclose(first[0], first[2]).any()
+    assert not torch.isclose(first[:4], later[:4]).any()
+    assert (first[4] == 0).all()
+    assert float(first[0].abs().max()) <= 0.1
+    assert abs(float(first[0].std()) - 0.1 / np.sqrt(3)) < 1e-3  # of U[-s, s]
+    assert abs(float(first[3].std()) - 0.2) < 3e-3
+    assert max(abs(float(f.mean())) for f in first) < 3e-3
+    alone = targets.noise(targets.of(np.array(1)), 0, 2000, 7)
+    assert alone is not None
+    assert torch.equal(alone, first[1, :7])
+
+
+def test_noise_is_clipped_and_shares_are_taken_anew(teachers: list[np.ndarray]) -> None:
+    """Vats' equation 4.4, by hand on three classes: (.5, .3, .2) + (.1, -.4, .2) is (.6, 0, .4)."""
+    student = Student(teacher=0, temperature=1.0, ce_weight=0.0, kd_weight=1.0, noise_scale=1.0)
+    logits = np.log(np.array([[0.5, 0.3, 0.2]]))
+    targets = Targets([student], [logits], torch.zeros(1, dtype=torch.int64), 3, torch.float64)
+    z = torch.tensor([[0.3, -1.0, 0.8]], dtype=torch.float64)
+    rows, of = torch.zeros(1, dtype=torch.int64), targets.of(np.array(0))
+    found = targets.loss(z, rows, of, noise=torch.tensor([[0.1, -0.4, 0.2]], dtype=torch.float64))
+    log_p = z.log_softmax(-1)[0]
+    assert float(found) == pytest.approx(float(-(0.6 * log_p[0] + 0.4 * log_p[2])))
+    gone = targets.loss(z, rows, of, noise=torch.full((1, 3), -1.0, dtype=torch.float64))
+    assert float(gone) == pytest.approx(float(targets.loss(z, rows, of)))
 
 
 def test_auto_measures_and_says_what_it_picked(splits: Splits, teachers: list[np.ndarray]) -> None:

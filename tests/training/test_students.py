@@ -150,6 +150,8 @@ def test_an_unfolded_convolution_is_the_convolution(stride: Any, padding: Any, d
     (Student(lr=0.0), {}, "learning rate 0"),
     (Student(seed=-1), {}, "seeds -1"),
     (Student(ce_weight=-1.0), {}, "weights"),
+    (Student(noise_scale=0.1), {}, "noise and no soft labels"),
+    (Student(alpha=0.1, noise_scale=-0.1), {}, "uniform noise of scale -0.1"),
     (Student(), {"engine": "fast"}, "engine 'fast' is none"),
     (Student(), {"epochs": 0}, "--epochs is 0"),
     (Student(), {"clip_norm": 0.0}, "--clip-norm"),

@@ -1,0 +1,89 @@
+"""`fierce analyze NAME CKPT…` for experiments: one command for each, made from its signature and the lab's options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fierce_tools import binding, runs
+from fierce_tools.cli import text, workshops
+from fierce_tools.cli.analyze import distinct
+from fierce_tools.cli.infer import Data, DataRoot, Device, Download
+from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend
+from fierce_tools.errors import UsageError
+from fierce_tools.menu import EXPERIMENTS
+
+
+def commands() -> dict[str, Callable[..., None]]:
+    """A command for each experiment, with its options; nothing is imported."""
+    found = {}
+    for name in EXPERIMENTS.names():
+        of_runs = "workshop" in binding.read(EXPERIMENTS, name).arrays
+        found[name] = workshops.command(name) if of_runs else _command(name)
+    return found
+
+
+def _command(name: str) -> Callable[..., None]:
+    spec = binding.read(EXPERIMENTS, name)
+    common = binding.students()
+
+    def experiment(
+        paths: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="[CKPT…]", help="Runs or checkpoints, the teachers.", show_default=False),
+        ] = None,
+        data: Data = None,
+        data_root: DataRoot = None,
+        download: Download = False,
+        device: Device = "auto",
+        factory: Factory = None,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what was kept.")] = False,
+        runs_dir: RunsDir = None,
+        save: Annotated[
+            str | None,
+            typer.Option(
+                "--save",
+                metavar="FILE",
+                help="Save it: charts .png .svg .pdf, tables .md .csv, or .json.",
+                show_default=False,
+                rich_help_panel="Output",
+            ),
+        ] = None,
+        progress: Progress = "auto",
+        format: Format = "text",
+        **options: Any,
+    ) -> None:
+        from fierce_tools import sources
+        from fierce_tools.cli import saving
+        from fierce_tools.cli.progress import Students
+        from fierce_tools.cli.train import tune_allocator
+        from fierce_tools.experiments._gather import Places
+        from fierce_tools.experiments._inquire import inquire
+
+        if save is not None:
+            saving.check(Path(save), 1)
+            if Path(save).suffix.lower() in (".npz", ".safetensors"):
+                raise UsageError(f"--save {save}: an experiment has no arrays", "save it as .json, .csv or .md")
+        root = runs.folder(runs_dir)
+        found = distinct([s for path in paths or () for s in sources.locate(path, root)])
+        given = {k: v for k, v in options.items() if v is not None}
+        tune_allocator()
+        with Students(progress) as shown:
+            report, document = inquire(
+                name, found, given, places=Places(data, data_root, download, device, factory, fresh), root=root,
+                listen=shown.event,
+            )  # fmt: skip
+        if format == "json":
+            text.print_json(document)
+        else:
+            text.print_report(report)
+        if save is not None:
+            saving.save(Path(save), report, document)
+
+    experiment.__name__ = name
+    experiment.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))
+    own = [Parameter(o, "Experiment") for o in spec.options]
+    return extend(experiment, own + [Parameter(o, "Students") for o in common.options])

@@ -1,0 +1,81 @@
+"""Ask checkpoints an experiment: make its lab, run it, give its report and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fierce_tools import binding, recipe
+from fierce_tools.errors import UsageError
+from fierce_tools.experiments._ask import plain
+from fierce_tools.experiments._gather import Places
+from fierce_tools.menu import EXPERIMENTS
+from fierce_tools.report import Report
+from fierce_tools.sources import Source
+
+
+def inquire(
+    experiment: str,
+    found: Sequence[Source],
+    options: Mapping[str, Any],
+    *,
+    places: Places,
+    root: Path,
+    listen: Callable[[Any], None] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: Sequence[str] = ("fierce",),
+) -> tuple[Report, dict[str, Any]]:
+    """The report of an experiment on these checkpoints, and its values as one document.
+
+    `options` are the experiment's own, those of the lab it takes, and those of training the ordinary runs of the
+    workshop it takes, above which go `settings` by SECTION.OPTION. Students go to a hidden folder of `root` as they
+    end, runs to `root`, so that what was interrupted goes on. Raises what the experiment raises.
+    """
+    spec = binding.read(EXPERIMENTS, experiment)
+    common = binding.students().options if "lab" in spec.arrays else ()
+    training = recipe.training_options(spec) if "workshop" in spec.arrays else ()
+    parts = [replace(spec, options=options, presets={}) for options in (spec.options, common, training)]
+    names = [{o.name for o in part.options} for part in parts]
+    unknown = set(options) - set().union(*names)
+    if unknown:
+        raise UsageError(f"{experiment} knows no option {', '.join(sorted(unknown))}")
+    own, shared, trained = (
+        part.resolve({k: v for k, v in options.items() if k in known}) for part, known in zip(parts, names, strict=True)
+    )
+    context: dict[str, Any] = {}
+    if "workshop" in spec.arrays:
+        context["workshop"] = _workshop(trained, settings or {}, places, root, listen, command)
+    if "lab" in spec.arrays:
+        from fierce_tools.experiments._lab import lab
+
+        data = context["workshop"].of_data().as_dict()["data"] if context else None
+        context["lab"] = lab(found, places, root, listen, data, **shared)
+        context["checkpoints"] = context["lab"].teachers
+    result = EXPERIMENTS.get(experiment)(*(context[name] for name in spec.arrays), **own)
+    sources = [{"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256} for s in found]
+    document = {
+        "format": 1, "analysis": spec.name, "options": plain({**own, **shared, **trained}), "split": "test",
+        "results": [{"sources": sources, "values": plain(asdict(result))}],
+    }  # fmt: skip
+    return result.report(), document
+
+
+def _workshop(
+    trained: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    places: Places,
+    root: Path,
+    listen: Callable[[Any], None] | None,
+    command: Sequence[str],
+) -> Any:
+    from fierce_tools.experiments._workshop import Workshop
+
+    data = {"name": places.data or recipe.DEFAULTS["data"]}
+    where = {"data_root": places.data_root, "download": places.download or None}
+    document = {
+        "data": data | {k: v for k, v in where.items() if v is not None},
+        "train": {k.removeprefix("teacher_"): v for k, v in trained.items()} | {"device": places.device},
+    }
+    return Workshop(root, document, settings, places, listen or (lambda event: None), tuple(command))

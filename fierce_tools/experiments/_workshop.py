@@ -1,0 +1,280 @@
+"""Where experiments train ordinary runs: each found again where it is done, gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fierce_tools import files, recipe, runs, sources
+from fierce_tools.errors import FierceError, Interrupted, UsageError
+from fierce_tools.experiments._gather import Places
+from fierce_tools.recipe import PLACES, Recipe
+from fierce_tools.runs import Run
+
+if TYPE_CHECKING:
+    from fierce_tools.data._splits import Splits
+
+# Options of [train] that say where, and what is kept along the way: of no weight for what a training computes.
+SAVING = ("save_at", "save_every", "save_best")
+ASIDE = ("device", *SAVING)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An ordinary run to be: its recipe, and by SECTION.OPTION the values that tell it from others of its kind."""
+
+    made: Recipe
+    varied: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What is particular about it, in words."""
+        return ", ".join([*(f"{short(k)} {word(v)}" for k, v in self.varied.items()), f"seed {self.seed}"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.made.train["seed"])
+
+    @property
+    def epochs(self) -> int:
+        return int(self.made.train["epochs"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of so many cells, this many were done before; the first event."""
+
+    done: int
+    cells: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Cell `number` (from 0) of `cells` begins, with `before` of its epochs done; all have `epochs` together."""
+
+    number: int
+    cells: int
+    cell: Cell
+    run: Run
+    before: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One step of an epoch (from 0) of the cell."""
+
+    epoch: int
+    step: int
+    steps: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An epoch is done: its row of metrics.jsonl."""
+
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A cell is done, was done before (`reused`), or failed with an `error`; `run` is None where it never began."""
+
+    number: int
+    cells: int
+    cell: Cell
+    run: Run | None
+    reused: bool = False
+    error: FierceError | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """The last row of its metrics and its figures on the test split; empty where it failed."""
+        if self.run is None or self.error is not None:
+            return {}
+        rows, test = self.run.metrics(), self.run.info().get("test")
+        return {**(rows[-1] if rows else {}), **(test if isinstance(test, dict) else {})}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The folder of runs, and what is common to their recipes; `listen` is given the events above.
+
+    `settings` are values by SECTION.OPTION that go above the partial recipe `document`, as `--set` has them.
+    """
+
+    root: Path
+    document: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
+    listen: Callable[[Any], None] = lambda event: None
+    command: tuple[str, ...] = ("fierce",)
+
+    def recipe(self, overrides: Mapping[str, Any]) -> Recipe:
+        """The common recipe with values by SECTION.OPTION. Raises UsageError for what does not exist or is decided."""
+        for key in self.settings:
+            if key in overrides:
+                raise UsageError(f"--set {key} is what this experiment decides itself", "leave it out")
+        return recipe.resolve(self.document, {**self.settings, **overrides})
+
+    def of_data(self) -> Recipe:
+        """A recipe with the common data; its model and loss are nobody's."""
+        data = {k: v for k, v in self.settings.items() if k.startswith("data.")}
+        return recipe.resolve({k: v for k, v in self.document.items() if k == "data"}, data)
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The common data, cut."""
+        from fierce_tools.data._splits import split
+        from fierce_tools.training.train import dataset
+
+        made = self.of_data()
+        return split(dataset(made), val_fraction=made.data["val_fraction"], split_seed=made.data["split_seed"])
+
+    def find(self, cells: Sequence[Cell]) -> list[Run | None]:
+        """Of each cell the run that there is already: one that is done if any is, else the latest."""
+        known: dict[str, list[Run]] = {}
+        for run in runs.listing(self.root):
+            try:
+                known.setdefault(computed(run.recipe()), []).append(run)
+            except (FierceError, OSError):  # not one of ours, or of another version
+                continue
+        return [self._fitting(cell, known.get(computed(cell.made), [])) for cell in cells]
+
+    def train(self, cells: Sequence[Cell]) -> list[Ended]:
+        """Train every cell that is not done; one that fails is told of and the others go on.
+
+        An error raised by `listen` stops it all, with the run that was being trained saved.
+        """
+        found = [None] * len(cells) if self.places.fresh else self.find(cells)
+        self.listen(Found(sum(run is not None and _done(run) for run in found), len(cells)))
+        first: dict[str, Run] = {}
+        ended = []
+        for number, (cell, there) in enumerate(zip(cells, found, strict=True)):
+            run = first.get(computed(cell.made), there)
+            if run is not None and _done(run):
+                end = Ended(number, len(cells), cell, run, reused=True)
+            else:
+                end = self._train(number, cells, run)
+            if end.run is not None and end.error is None:
+                first[computed(cell.made)] = end.run
+            self.listen(end)
+            ended.append(end)
+        return ended
+
+    def _train(self, number: int, cells: Sequence[Cell], run: Run | None) -> Ended:
+        from fierce_tools.experiments._record import options_of, prepare, record
+        from fierce_tools.training.loop import StepDone
+
+        cell, count = cells[number], len(cells)
+        try:
+            made = cell.made
+            if run is not None:  # it keeps saving what it has saved
+                own = run.recipe().train
+                made = replace(made, train={**made.train, **{k: own[k] for k in SAVING}})
+            prepared = prepare(made, self.places.factory)
+            run = run or runs.create(self.root, made, varied=cell.varied)
+            rows = run.metrics() if run.state_path.exists() else []
+            before, everything = rows[-1]["epoch"] if rows else 0, sum(c.epochs for c in cells)
+            self.listen(Begun(number, count, cell, run, before, everything))
+            events = record(prepared, run, list(self.command), **options_of(made, record))
+            try:
+                for event in events:
+                    if isinstance(event, StepDone):
+                        done = event.progress
+                        self.listen(Stepped(done.epoch, done.step, event.steps, event.examples))
+                    elif "run" not in event:
+                        self.listen(Measured(event))
+            finally:
+                events.close()
+        except Interrupted:
+            raise
+        except FierceError as error:
+            return Ended(number, count, cell, run, error=error)
+        return Ended(number, count, cell, run)
+
+    def _fitting(self, cell: Cell, found: Sequence[Run]) -> Run | None:
+        fit = [run for run in found if _keeps(run, cell.made) and _same_teachers(run)]
+        done = [run for run in fit if _done(run)]
+        return next(reversed(done or fit), None)
+
+
+def short(key: str) -> str:
+    """A key of a recipe as a person says it: `loss.lam` is lam, `model.name` model."""
+    section, _, option = key.partition(".")
+    return section if option == "name" else option
+
+
+def word(value: Any) -> str:
+    """A value as it is written in a grid."""
+    if isinstance(value, tuple | list):
+        return "+".join(map(word, value)) or "none"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def computed(made: Recipe) -> str:
+    """What a recipe computes, as text: two that differ only in where things lie and what is saved have the same."""
+    document = made.as_dict()
+    document["data"] = {k: v for k, v in document["data"].items() if k not in PLACES}
+    document["train"] = {k: v for k, v in document["train"].items() if k not in ASIDE}
+    return json.dumps(document, sort_keys=True)
+
+
+def _done(run: Run) -> bool:
+    return run.info().get("state") == "done"
+
+
+def _saved(made: Recipe) -> set[str]:
+    """The snapshots a training by this recipe keeps."""
+    train = made.train
+    every = range(train["save_every"], train["epochs"] + 1, train["save_every"]) if train["save_every"] else ()
+    return {f"{e:04d}" for e in (*train["save_at"], *every)} | ({"best"} if train["save_best"] else set())
+
+
+def _keeps(run: Run, made: Recipe) -> bool:
+    """Whether a run has, or will have, every snapshot that is asked for."""
+    wanted = _saved(made)
+    if _done(run):
+        return all((run.epochs_path / f"{name}.safetensors").exists() for name in wanted) and run.model_path.exists()
+    return wanted <= _saved(run.recipe())
+
+
+def _same_teachers(run: Run) -> bool:
+    """Whether the files a student learned from hold what they held; one that is gone speaks for nothing."""
+    info = run.info()
+    chosen = info.get("transfer_set")
+    for known in (*runs.teachers(info), *([chosen] if isinstance(chosen, dict) else [])):
+        path = Path(str(known.get("path")))
+        if path.is_file() and _sha256(path) != known.get("sha256"):
+            return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    """A checkpoint's content hash, any other file's own."""
+    if path.suffix == ".safetensors":
+        document = files.read_header(path)[1] or {}
+        if document.get("format") == "checkpoint":
+            return str(document.get("content_sha256"))
+    return files.file_sha256(path)
+
+
+def source_of(run: Run, epoch: int | None = None) -> sources.Source:
+    """A run's last weights, or those after an epoch, as something to ask."""
+    if epoch is None or epoch == run.recipe().train["epochs"]:
+        return sources.locate(str(run.path), run.path.parent)[0]
+    return sources.locate(str(run.path), run.path.parent, epochs=str(epoch))[0]
+
+
+def setting(made: Recipe) -> str:
+    """How runs of such recipes are trained, in words for a report's note: what is not a value of the experiment's."""
+    train = made.train
+    falls = "" if train["schedule"] == "constant" else f" {train['schedule']}"
+    moves = f", {' '.join(train['augment'])}" if train["augment"] else ""
+    return f"{train['optimizer']} {train['lr']:g}{falls}{moves}, on {made.data['name']}"

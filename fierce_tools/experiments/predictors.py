@@ -1,0 +1,169 @@
+"""Which number tells a good teacher before distilling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from fierce_tools.analysis._metrics import accuracy
+from fierce_tools.errors import UsageError
+from fierce_tools.experiments._compare import compare
+from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._rank import Rank, rank
+from fierce_tools.experiments._seeds import SD, formula, four, over_seeds
+from fierce_tools.menu import unknown
+from fierce_tools.outputs import Outputs
+from fierce_tools.report import Cell, Points, Report, Series, Table
+from fierce_tools.training.ensemble import Student
+
+# By the name of its figure in `compare`, what a statistic is called here.
+STATISTICS = {
+    "accuracy": "accuracy",
+    "entropy": "entropy (nats)",
+    "gamma": "γ",
+    "mi": "MI (nats)",
+    "stability": "1-S",
+    "ece": "ECE",
+    "tightness": "within / between",
+}
+FEWEST = 3
+# Charts of so many statistics, those of the strongest correlation.
+DRAWN = 3
+
+
+@dataclass(frozen=True)
+class Predictors:
+    """Each teacher's statistics beside its students' accuracy (a fraction), and how their ranks go together.
+
+    An entry of `teachers` has `teacher`, `statistics` (None for what cannot be had), the mean `accuracy` over its
+    students' seeds and its `sd`. `ranks` has for each statistic Spearman's ρ over `n` teachers, its 95 % bootstrap
+    interval and `p`, how often chance orders as many teachers at least as well; None where there is none.
+    """
+
+    teachers: tuple[dict[str, Any], ...]
+    ranks: dict[str, Rank | None]
+    temperature: float
+    notes: tuple[str, ...]
+
+    def report(self) -> Report:
+        """A table of correlations, one of teachers, and student accuracy against each statistic."""
+        rows: list[tuple[Cell, ...]] = []
+        for key, found in self.ranks.items():
+            if found is None:
+                rows.append((self._called(key), None, "–", None, 0))
+            else:
+                interval = "–" if found.low is None else f"{found.low:+.2f} … {found.high:+.2f}"
+                rows.append((self._called(key), found.rho and round(found.rho, 3), interval, four(found.p), found.n))
+        correlations = Table(
+            "Rank correlation with student accuracy", ("statistic of the teacher", "Spearman's ρ", "95 %", "p", "n"),
+            tuple(rows),
+        )  # fmt: skip
+        there = [key for key, found in self.ranks.items() if found is not None]
+        heads = ("teacher", *(self._called(key) for key in there), "student", "sd")
+        table = Table("Teachers and their students", heads, tuple(
+            (t["teacher"], *(four(t["statistics"][key]) for key in there), four(t["accuracy"]), four(t["sd"]))
+            for t in self.teachers
+        ))  # fmt: skip
+        drawn = sorted(there, key=lambda key: -abs(self._rho(key)))[:DRAWN]
+        charts = tuple(
+            Points(f"Students by {self._called(key)}", self._called(key), "student accuracy", tuple(
+                Series(t["teacher"], (t["statistics"][key],), (t["accuracy"],)) for t in self.teachers
+                if t["statistics"][key] is not None
+            ))
+            for key in drawn
+        )  # fmt: skip
+        return Report("Predictors of a good teacher", (correlations, table, *charts), (SD, *self.notes))
+
+    def _rho(self, key: str) -> float:
+        found = self.ranks[key]
+        return 0.0 if found is None or found.rho is None else found.rho
+
+    def _called(self, key: str) -> str:
+        return STATISTICS[key].replace("entropy", f"entropy at T={self.temperature:g}")
+
+
+def predictors(
+    checkpoints: Sequence[Teacher],
+    lab: Lab,
+    *,
+    temperature: Annotated[float, "temperature of distillation, and of the teachers' entropy"] = 9.0,
+    skip: Annotated[tuple[str, ...], "statistics left out, such as mi, which takes longest"] = (),
+    bootstrap: Annotated[int, "teachers drawn anew so many times for the intervals"] = 10000,
+    kd_weight: Annotated[float, "weight of the soft labels' term"] = 0.99,
+    ce_weight: Annotated[float, "weight of the cross-entropy with the labels"] = 0.01,
+    t2: Annotated[bool, "multiply the soft labels' term by T²"] = True,
+) -> Predictors:
+    """Distil students of three teachers or more, and rank each statistic of a teacher against its students' accuracy.
+
+    Of each teacher, from its logits [N, C] and features on test: accuracy, ECE and stability 1-S (fractions), entropy
+    at T and mutual information (nats), γ, within/between. Spearman's ρ with the mean accuracy of its students over
+    seeds; the interval is of 2.5 and 97.5 percentiles over teachers drawn with replacement, so it knows nothing of
+    teachers unlike these, and with few of them it is wide. A statistic without its arrays, such as mutual information
+    of vectors, is left out. Raises UsageError for fewer than 3 checkpoints. Source: the statistics are of Müller et al.
+    2019, Shen et al. 2021, Vats 2021; Spearman 1904.
+    """
+    if len(checkpoints) < FEWEST:
+        raise UsageError(f"predictors rank teachers, and there are {len(checkpoints)}", f"name {FEWEST} or more")
+    for key in skip:
+        if key not in STATISTICS:
+            raise unknown("statistic", key, tuple(STATISTICS))
+    if bootstrap < 100:
+        raise UsageError(f"--bootstrap is {bootstrap}, expected 100 or more")
+    statistics, missing = _statistics(checkpoints, lab, temperature, skip)
+    own: dict[str, Any] = {
+        "temperature": temperature, "kd_weight": kd_weight, "ce_weight": ce_weight, "t2": t2, "lr": lab.lr,
+    }  # fmt: skip
+    conditions = [{"teacher": t.label, "seed": s} for t in checkpoints for s in range(lab.seeds)]
+    students = [Student(teacher=k, seed=s, **own) for k in range(len(checkpoints)) for s in range(lab.seeds)]
+
+    def judge(number: int, val: Outputs | None, test: Outputs) -> dict[str, Any]:
+        return {"accuracy": accuracy(test.logits, test.get("labels"))}
+
+    said = lab.train(students, judge, "predictors")
+    found = [c | a for c, a in zip(conditions, said, strict=True)]
+    teachers: list[dict[str, Any]] = []
+    for teacher in checkpoints:
+        mean, sd = over_seeds([e for e in found if e["teacher"] == teacher.label], "accuracy")
+        about = {"teacher": teacher.label, "statistics": statistics[teacher.label]}
+        teachers.append(about | {"accuracy": mean, "sd": sd})
+    ranks = {}
+    for key in STATISTICS:
+        if key not in skip:
+            pairs = [(t["statistics"][key], t["accuracy"]) for t in teachers if t["statistics"][key] is not None]
+            ranks[key] = rank(pairs, bootstrap) if len(pairs) >= FEWEST else None
+    notes = [*missing, f"{formula(kd_weight, ce_weight, t2=t2)}, T = {temperature:g}; {lab.setting()}"]
+    return Predictors(tuple(teachers), ranks, temperature, (_caution(len(checkpoints)), *notes))
+
+
+def _statistics(
+    checkpoints: Sequence[Teacher], lab: Lab, temperature: float, skip: Sequence[str]
+) -> tuple[dict[str, Mapping[str, float | None]], tuple[str, ...]]:
+    """The figures that `compare` gives each teacher, by its label, and its notes."""
+    found: dict[str, Mapping[str, float | None]] = {}
+    notes: dict[str, None] = {}
+    others = ("tstar", "ece-tstar", "probe", "nll")
+    for teacher in checkpoints:
+        made = compare([teacher.source], temperature=temperature, skip=(*others, *skip), bootstrap=0, places=lab.places)
+        figures = made.rows[0].figures
+        own = {key: figures[key][0] for key in STATISTICS if key in figures}
+        if own.get("stability") is not None:
+            own["stability"] = 1 - float(own["stability"])  # type: ignore[arg-type]
+        found[teacher.label] = own
+        notes |= dict.fromkeys(made.notes)
+    return found, tuple(notes)
+
+
+def _caution(n: int) -> str:
+    """What a correlation over n teachers can and cannot say."""
+    if n >= 20:
+        return f"n = {n} teachers; a rank correlation is no cause."
+    least = 2 / np.prod(np.arange(1, n + 1, dtype=float))
+    by_chance = "1" if least >= 1 else f"{least:.2g}"
+    return (
+        f"n = {n} teachers: perfect order, up or down, comes by chance with probability {by_chance} (and then no draw "
+        "of them has another: there is no interval), and several statistics are tried at once. Take this as a hint, "
+        "not as evidence, and add teachers."
+    )
