@@ -160,8 +160,7 @@ class AnalysisPane(Pane):
     @property
     def _enter(self) -> tuple[str, str]:
         """How enter is reached."""
-        inside = any(widget is self for widget in (self.screen.focused.ancestors if self.screen.focused else ()))
-        return ("↵" if inside else "tab ↵", "bold $accent")
+        return ("↵" if self.has_focus_within else "tab ↵", "bold $accent")
 
     def status(self) -> list[str]:
         """For the line on top: the snapshot and the split."""
@@ -204,7 +203,7 @@ class AnalysisPane(Pane):
                 facts.append(f"{option.name.replace('_', ' ')} {questions.written(option, plain)}")
         snapshots = questions.snapshots([run for _, run in self.runs()])
         if len(snapshots) > 1:
-            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'} [ ]")
+            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'}\u00a0[\u00a0]")
         return [fact for fact in facts if fact]
 
     def _offer(self) -> Content:
@@ -301,7 +300,7 @@ class AnalysisPane(Pane):
     def do_open(self) -> bool:
         """The form where something was not asked yet; else what is under the cursor."""
         told = self.told
-        if self.asked is None or told is None:
+        if self.asked is None or told is None or not self.has_focus_within:
             return False
         if told.answered and not told.missing and not self._lost_images(told) and self.query(Gallery):
             return False
