@@ -128,13 +128,10 @@ async def curves(app: Dashboard, pilot: Any) -> None:
 
 
 async def analyses(app: Dashboard, pilot: Any) -> None:
-    """Entropy, calibration, images and projection of single runs."""
+    """Entropy, projection and images of single runs."""
     await mark(app, pilot, SINGLE)
     await answered(app, pilot, "2")
     save(app, "entropy")
-    await mark(app, pilot, ("smooth-s0",))
-    await answered(app, pilot, "3")
-    save(app, "reliability")
     await mark(app, pilot, ("smooth-s0",))
     await answered(app, pilot, "5")
     save(app, "projection")

@@ -8,7 +8,7 @@ import re
 FONTS = 'ui-monospace, "DejaVu Sans Mono", "Cascadia Mono", Menlo, Consolas, monospace'
 # A cell of rich's SVG, and how far its top is above the line of letters, in pixels.
 WIDTH, HEIGHT, ABOVE = 12.2, 24.4, 18.5
-DOT = 4.8
+DOT = 5.3
 THIN = 1.4
 SEAM = 0.25
 
@@ -25,6 +25,8 @@ LINES = {"│": "ud", "─": "lr", "┤": "udl", "├": "udr", "┬": "dlr", "�
 BRAILLE = range(0x2801, 0x2900)
 # The bits of a braille sign by column and row.
 BITS = ((0, 1, 2, 6), (3, 4, 5, 7))
+
+Box = tuple[float, float, float, float]
 
 _FACE = re.compile(r"\s*@font-face \{.*?\n\s*\}", re.DOTALL)
 _CLIP = re.compile(r'\s*<clipPath id="[\w-]+-line-\d+">.*?</clipPath>', re.DOTALL)
@@ -45,21 +47,20 @@ def standalone(svg: str) -> str:
 def _piece(match: re.Match[str]) -> str:
     style, x, y, length, escaped = match.groups()
     left, top = float(x), float(y) - ABOVE
-    letters, shapes = [], []
+    letters: list[str] = []
+    shapes: list[Box] = []
     for sign in html.unescape(escaped):
         found = _shape(sign, left, top)
         letters.append("\u00a0" if found else sign)
         shapes += found
         left += WIDTH
-    path = f'<path class="{style}" d="{"".join(_joined(shapes))}" shape-rendering="crispEdges"/>' if shapes else ""
+    crisp = "" if any(ord(sign) in BRAILLE for sign in html.unescape(escaped)) else ' shape-rendering="crispEdges"'
+    path = f'<path class="{style}" d="{"".join(map(_path, shapes))}"{crisp}/>' if shapes else ""
     text = "".join(letters)
     if not text.strip("\u00a0 "):
         return path
     kept = html.escape(text).replace("\u00a0", "&#160;")
     return f'{path}<text class="{style}" x="{x}" y="{y}" textLength="{length}">{kept}</text>'
-
-
-Box = tuple[float, float, float, float]
 
 
 def _shape(sign: str, left: float, top: float) -> list[Box]:
@@ -79,7 +80,7 @@ def _shape(sign: str, left: float, top: float) -> list[Box]:
     if ord(sign) in BRAILLE:
         pitch = WIDTH / 2
         return [
-            (left + column * pitch, top + row * pitch, DOT, DOT)
+            (left + column * pitch + (pitch - DOT) / 2, top + row * pitch + (pitch - DOT) / 2, DOT, DOT)
             for row in range(4)
             for column in range(2)
             if ord(sign) >> BITS[column][row] & 1
@@ -87,18 +88,6 @@ def _shape(sign: str, left: float, top: float) -> list[Box]:
     return []
 
 
-def _joined(boxes: list[Box]) -> list[str]:
-    """Path commands; boxes that follow one another in a row become one."""
-    made: list[Box] = []
-    last: dict[tuple[float, float], int] = {}
-    for left, top, width, height in boxes:
-        row = (round(top, 1), height)
-        before = last.get(row)
-        if before is not None and left - (made[before][0] + made[before][2]) < WIDTH / 2 - DOT + 0.01:
-            start = made[before][0]
-            made[before] = (start, top, left + width - start, height)
-        else:
-            last[row] = len(made)
-            made.append((left, top, width, height))
-    exact = (tuple(round(value, 2) for value in box) for box in made)
-    return [f"M{x:g},{y:g}h{w:g}v{h:g}h-{w:g}z" for x, y, w, h in exact]
+def _path(box: Box) -> str:
+    x, y, width, height = (round(value, 2) for value in box)
+    return f"M{x:g},{y:g}h{width:g}v{height:g}h-{width:g}z"

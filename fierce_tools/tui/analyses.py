@@ -200,10 +200,11 @@ class AnalysisPane(Pane):
             value = given[option.name]
             plain = tuple(value) if isinstance(value, list) else value
             if plain != option.default or option.name in SAID:
-                facts.append(f"{option.name.replace('_', ' ')} {questions.written(option, plain)}")
+                name = "T =" if option.name == "temperature" else option.name.replace("_", " ")
+                facts.append(f"{name} {questions.written(option, plain)}")
         snapshots = questions.snapshots([run for _, run in self.runs()])
         if len(snapshots) > 1:
-            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'}\u00a0[\u00a0]")
+            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'} [ ]")
         return [fact for fact in facts if fact]
 
     def _offer(self) -> Content:

@@ -77,12 +77,14 @@ class Job:
 
     @property
     def problem(self) -> str:
-        """Why it failed: what it said last, and its exit code."""
+        """Why it failed: what it said last, and its exit code; of one that was killed, by which signal."""
         if self.state != "failed":
             return ""
         said = next(
             (text for stream, text in reversed(self.log) if stream == "err" and text.strip()), "it said nothing"
         )
+        if self.code is not None and self.code < 0:  # what it said last is not why
+            return meaning(self.code)
         return f"{said.removeprefix('fierce: ')} ({meaning(self.code)})"
 
     def read(self, stream: str, text: str) -> None:
@@ -258,7 +260,8 @@ def meaning(code: int | None) -> str:
         return "it never started"
     if code < 0:
         with contextlib.suppress(ValueError):
-            return f"ended by {signal.Signals(-code).name}"
+            name = signal.Signals(-code).name
+            return f"ended by {name}" + (": by hand, or memory was short" if name == "SIGKILL" else "")
     return f"exit code {code}" + (f": {EXIT_CODES[code]}" if code in EXIT_CODES else "")
 
 

@@ -120,6 +120,25 @@ def test_what_was_not_asked_offers_its_command_and_form(asked_root: Path) -> Non
     drive(asked_root, body, (80, 24))
 
 
+def test_enter_on_a_run_opens_its_page_whatever_tab_is_open(asked_root: Path) -> None:
+    async def body(app: Dashboard, pilot: Any) -> None:
+        for tab in ("3", "7"):
+            await pilot.press(tab, "M")
+            await settled(app, pilot)
+            assert app.focused is app.home.table
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(app.screen, RunPage), tab
+            await pilot.press("escape", "M")
+        assert app.jobs.all == []
+        await pilot.press("M")
+        await until(lambda: "tab ↵ tests" in text_of(app), pilot)
+        await pilot.press("tab")
+        await until(lambda: "· ↵ tests" in text_of(app), pilot)
+
+    drive(asked_root, body)
+
+
 def test_ask_as_a_job_and_see_the_answer(asked_root: Path) -> None:
     async def body(app: Dashboard, pilot: Any) -> None:
         await pilot.press("a")
@@ -365,6 +384,43 @@ def test_training_from_a_form(asked_root: Path) -> None:
         assert app.jobs.all == []
 
     drive(asked_root, body)
+
+
+@pytest.mark.parametrize(
+    ("loss", "section", "asked"),
+    [
+        ('name = "kd"\ntemperature = 9.0', "[distill]", []),
+        ('name = "noisy-labels"\nnoise_on = "teacher"', "[distill]", []),
+        ('name = "noisy-labels"\nnoise_on = "smoothed"', "[distill]", ["--loss", "noisy-labels"]),
+        ('name = "ce"', "[mutual]", []),
+    ],
+)
+def test_a_form_like_a_student_or_a_peer_is_one_that_can_train(
+    asked_root: Path, loss: str, section: str, asked: list[str]
+) -> None:
+    for name in ("one", "two"):
+        path = asked_root / name / "recipe.toml"
+        data, model = '[data]\nname = "digits"\n', '[model]\nname = "linear"\n'
+        path.write_text(f"{data}{model}[loss]\n{loss}\n[train]\nepochs = 7\n{section}\n{TAUGHT[section]}\n")
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("T")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, TrainForm)
+        found = form.arguments()
+        assert ("--loss" in found) == bool(asked)
+        assert asked == [] or " ".join(asked) in " ".join(found)
+        assert found[found.index("--epochs") + 1] == "7", "the rest is its own"
+        assert any(section[1:-1] in toast.message for toast in app._notifications)
+
+    drive(asked_root, body)
+
+
+TAUGHT = {
+    "[distill]": 'method = "kd"\nteachers = ["t"]',
+    "[mutual]": 'models = ["linear", "linear"]\nmethod = "dml"',
+}
 
 
 def test_nothing_heavy_is_loaded(asked_root: Path) -> None:
