@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from driving import drive, settled, text_of
@@ -25,6 +26,7 @@ from fierce_tools.tui.asking import Chooser
 from fierce_tools.tui.compare import ComparePane, figures, recipes
 from fierce_tools.tui.forms import AskForm
 from fierce_tools.tui.images import Gallery, Large
+from fierce_tools.tui.jobs import Job, JobNews
 from fierce_tools.tui.jobs_pane import JobsPane
 from fierce_tools.tui.prompt import Confirm
 from fierce_tools.tui.run_page import RunPage
@@ -135,6 +137,28 @@ def test_enter_on_a_run_opens_its_page_whatever_tab_is_open(asked_root: Path) ->
         await until(lambda: "tab ↵ tests" in text_of(app), pilot)
         await pilot.press("tab")
         await until(lambda: "· ↵ tests" in text_of(app), pilot)
+
+    drive(asked_root, body)
+
+
+def test_what_an_experiment_printed_stands_in_its_tab(asked_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are not kept, so that the job's results are shown, for just those runs."""
+    experiment = Mock(trains=True, summary="How well is a class learnt that nobody showed?", options=list)
+    experiment.name, experiment.shows_images = "calibration", False
+    monkeypatch.setattr(AnalysisPane, "asked", property(lambda self: experiment))
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("3")
+        await settled(app, pilot)
+        name = app.home.table.lines[0].row["name"]
+        job = Job(1, "x", ("analyze", "calibration", f"runs/{name}/epochs/0001.safetensors"), state="done", code=0)
+        job.read("out", "missing class  accuracy")
+        app.jobs.all.append(job)
+        app.home.pane.post_message(JobNews(job))
+        await until(lambda: "missing class  accuracy" in text_of(app), pilot)
+        assert "asks again" in text_of(app)
+        await pilot.press("j")
+        await until(lambda: "missing class  accuracy" not in text_of(app), pilot)
 
     drive(asked_root, body)
 
