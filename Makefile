@@ -47,8 +47,9 @@ format: install
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 
-# Speed of analyses and training as ratios within one run, about ten minutes; leave the machine alone meanwhile.
+# Speed of analyses and training as ratios within one run, about twenty minutes; leave the machine alone meanwhile.
 .PHONY: bench
 bench: install
 	$(BIN)/python tests/bench_analysis.py
 	$(BIN)/python tests/bench_training.py
+	$(BIN)/python tests/bench_ensemble.py

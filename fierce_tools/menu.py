@@ -60,7 +60,7 @@ def unknown(noun: str, got: str, choices: tuple[str, ...], listing: str = "") ->
     """The error for a wrong name: what was given, the nearest right one, and where all of them are listed."""
     near = difflib.get_close_matches(got, choices, n=1, cutoff=0.5)
     advice = f"did you mean {near[0]!r}? " if near else ""
-    rest = f"`{listing}` lists them" if listing else f"choose from {', '.join(choices)}"
+    rest = f"`{listing}` lists them" if listing else f"choose from {', '.join(choices)}" if choices else "there is none"
     return UsageError(f"unknown {noun} {got!r}", advice + rest)
 
 

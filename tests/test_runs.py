@@ -139,3 +139,9 @@ def test_where_runs_lie(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIERCE_RUNS", "/somewhere")
     assert runs.folder() == Path("/somewhere")
     assert runs.folder("here") == Path("here")
+
+
+def test_a_teacher_of_no_run_goes_by_its_files_name() -> None:
+    of_a_run, alone = "/r/big/model.safetensors", "/w/imported.safetensors"
+    found = runs.teachers({"teachers": [{"path": of_a_run}, {"path": alone}, {"path": alone, "run": "mine"}]})
+    assert [t["name"] for t in found] == ["big", "imported", "mine"]

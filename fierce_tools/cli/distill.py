@@ -27,7 +27,7 @@ from fierce_tools.cli.train import (
     tune_allocator,
     unfinished,
 )
-from fierce_tools.errors import UsageError
+from fierce_tools.errors import Interrupted, UsageError
 from fierce_tools.menu import DATASETS, MODELS
 from fierce_tools.recipe import PLACES, Recipe
 from fierce_tools.report import Report
@@ -38,6 +38,7 @@ STUDENT = typer.Option(
     "--student", metavar="MODEL", help=f"Model: {', '.join(MODELS.names())}.", show_default="the dataset's",
     autocompletion=completer(MODELS.names()),
 )  # fmt: skip
+TAKEN = "give the student another --name"
 Teachers = Annotated[list[str], TEACHER]
 Student = Annotated[str | None, STUDENT]
 Data = choice(DATASETS, "the teacher's")
@@ -49,7 +50,8 @@ def distill(
     student: Student = None,
     data: Data = None,  # type: ignore[valid-type]
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="Train the same student without a teacher too, for comparison.")
+        bool,
+        typer.Option("--baseline", help="Train the same student without a teacher too, as NAME-alone, for comparison."),
     ] = False,
     settings: Settings = [],  # noqa: B006
     name: Name = None,
@@ -74,26 +76,40 @@ def distill(
         said = {"teacher": teacher, "student": student, "data": data, "name": name, "set": settings}
         nothing_else({**said, **given}, recipe_file)
         run = runs.find(resume, root)
-        unfinished(run)
+        if not baseline:
+            unfinished(run)
         made = at_places(run.recipe(), places)
         if made.distill is None:
             raise UsageError(f"run {run.name} has no teacher", f"go on with `fierce train --resume {run.path}`")
+        known = factory
+        plain = alone(made) if baseline else None
         tune_allocator()
-        prepared = prepare(made, factory)
+        prepared = prepare(made, known)
     else:
         document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
         chosen = {"data.name": data, "model.name": student, **pairs(settings)}
         made = student_recipe(document, {k: v for k, v in chosen.items() if v is not None}, given, teacher, root)
+        known = factory or named_here(chosen)
+        plain = alone(made) if baseline else None
         tune_allocator()
-        prepared = prepare(made, factory or named_here(chosen))
+        prepared = prepare(made, known)
         run = runs.create(root, made, name)
-    result = go(prepared, run, progress)
+    if plain is not None:
+        try:
+            begun(plain, run.path.parent, f"{run.name}-alone", TAKEN)
+        except UsageError:
+            if resume is None:  # nothing but its recipe is in it
+                run.recipe_path.unlink()
+                run.path.rmdir()
+            raise
+    again = f"go on with `fierce distill --resume {run.path}{' --baseline' if baseline else ''}`"
+    result = trained(prepared, run, progress, again)
     students = {"student": run}
-    if baseline:
-        plain = alone(made)
-        students["student alone"] = runs.create(root, plain, f"{name}-alone" if name else None)
-        result["baseline"] = go(prepare(plain, factory or named_here({"model.name": student})),
-                                students["student alone"], progress)  # fmt: skip
+    if plain is not None:
+        name = f"{run.name}-alone"
+        other = begun(plain, run.path.parent, name, TAKEN) or runs.create(run.path.parent, plain, name)
+        result["baseline"] = trained(prepare(plain, known), other, progress, again)
+        students["student alone"] = other
     report, values = compared(prepared, students)
     if format == "json":
         text.print_json({**result, "distillation": values})
@@ -103,6 +119,40 @@ def distill(
         print_result(result)
     else:
         print(result["checkpoint"])
+
+
+def trained(prepared: Any, run: runs.Run, progress: str, again: str) -> dict[str, Any]:
+    """Train into a run, or take it as it is where it is done; its figures.
+
+    Raises Interrupted with how to go on, DataError where a run that is done had other teachers.
+    """
+    from fierce_tools.experiments._lineage import check_teachers
+
+    info = run.info()
+    if info.get("state") == "done":
+        check_teachers(run, prepared.distillation())
+        text.say(f"{run.path} is done")
+        last = (run.metrics() or [{}])[-1]
+        return {"run": str(run.path), "checkpoint": str(run.model_path), **last, **info.get("test", {})}
+    try:
+        return go(prepared, run, progress)
+    except Interrupted as stop:
+        raise Interrupted(f"{run.path}: {stop.message}", again) from None
+
+
+def begun(made: Recipe, root: Path, name: str, hint: str) -> runs.Run | None:
+    """The run of that name, where there is one. Raises UsageError where it was trained by another recipe."""
+    run = runs.Run(root / name)
+    if not run.recipe_path.exists():
+        return None
+    if _computed(run.recipe()) != _computed(made):
+        raise UsageError(f"run {run.path} exists already and was trained by other options", hint)
+    return run
+
+
+def _computed(made: Recipe) -> Recipe:
+    """A recipe without what is of no weight for what it computes."""
+    return made.with_data(**{k: None for k in PLACES if k in made.data})
 
 
 def student_recipe(
@@ -166,8 +216,13 @@ def compared(prepared: Any, students: dict[str, runs.Run]) -> tuple[Report, dict
 
 
 def flags() -> list[Parameter]:
-    """Every option of data, models, losses, training and distillation, but teachers, which are said as --teacher."""
-    return [p for p in parameters(SECTIONS) if p.option.name != "teachers"]
+    """Every option of data, models, the methods' losses, training and distillation; teachers are said as --teacher."""
+    taught = {("loss", loss) for loss in recipe.methods().values()}
+
+    def fits(option: str) -> bool:
+        return any(s != "loss" or (s, choice) in taught for s, choice, _ in recipe.owners(option, SECTIONS))
+
+    return [p for p in parameters(SECTIONS) if p.option.name != "teachers" and fits(p.option.name)]
 
 
 def command() -> Callable[..., None]:

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from fierce_tools import runs
+from fierce_tools import files, runs
 from fierce_tools.cli import text
-from fierce_tools.cli.distill import Data, Student, checkpoint_of, compared, flags, student_recipe
+from fierce_tools.cli.distill import Data, Student, begun, checkpoint_of, compared, flags, student_recipe, trained
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
-from fierce_tools.cli.train import Settings, go, tune_allocator
-from fierce_tools.errors import Interrupted, UsageError
-from fierce_tools.recipe import PLACES, Recipe
+from fierce_tools.cli.train import Settings, tune_allocator
+from fierce_tools.recipe import Recipe
 from fierce_tools.report import Cell
 
 
@@ -51,9 +50,14 @@ def distill_chain(
     stem = name or f"{label}-chain"
     before, steps = str(first), []
     tune_allocator()
-    for number, model in enumerate([*models, student], 1):
+
+    def planned(model: str | None, teacher: str) -> Recipe:
         chosen = {"data.name": data, "model.name": model, **pairs(settings)}
-        made = student_recipe({}, {k: v for k, v in chosen.items() if v is not None}, dict(given), [before], root)
+        return student_recipe({}, {k: v for k, v in chosen.items() if v is not None}, dict(given), [teacher], root)
+
+    _check_models([planned(model, before) for model in [*models, student]], first, factory)
+    for number, model in enumerate([*models, student], 1):
+        made = planned(model, before)
         run, found = _step(made, root, f"{stem}-{number}-{_plain(made.model['name'])}", factory, progress)
         before = str(run.model_path.absolute())
         steps.append({"step": number, "run": str(run.path), "model": made.model["name"], **found})
@@ -70,35 +74,26 @@ def distill_chain(
         print(Path(step["run"]) / "model.safetensors")
 
 
+def _check_models(every: list[Recipe], teacher: Path, factory: str | None) -> None:
+    """Raises UsageError for a model of any step that cannot be, before the first one is trained."""
+    from fierce_tools import checkpoints
+
+    document = files.read_header(teacher)[1] or {}
+    for made in every:
+        checkpoints.build(made, tuple(document["input_shape"]), len(document["class_names"]), trusted=factory)
+
+
 def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: str) -> tuple[runs.Run, dict[str, Any]]:
     """One step, done before, gone on with, or new; its run and figures."""
-    from fierce_tools.experiments._lineage import check_teachers
     from fierce_tools.experiments._record import prepare
 
-    run = runs.Run(root / name)
-    there = run.recipe_path.exists()
-    if there and _computed(run.recipe()) != _computed(made):
-        raise UsageError(
-            f"run {run.path} exists already and was trained by other options", "give the chain another --name"
-        )
+    run = begun(made, root, name, "give the chain another --name")
     prepared = prepare(made, factory)
-    if there and run.info().get("state") == "done":
-        check_teachers(run, prepared.distillation())
-        text.say(f"{run.path} is done")
-    else:
-        run = run if there else runs.create(root, made, name)
-        try:
-            go(prepared, run, progress)
-        except Interrupted as stop:
-            raise Interrupted(f"{run.path}: {stop.message}", "say the same command again to go on") from None
+    run = run or runs.create(root, made, name)
+    trained(prepared, run, progress, "say the same command again to go on")
     _, values = compared(prepared, {"student": run})
     parameters = sum(p.numel() for p in prepared.setup.model.parameters())
     return run, {"parameters": parameters, **values["models"]}
-
-
-def _computed(made: Recipe) -> Recipe:
-    """A recipe without what is of no weight for what it computes."""
-    return made.with_data(**{k: None for k in PLACES if k in made.data})
 
 
 def _figures(row: dict[str, Any]) -> tuple[Cell, ...]:

@@ -47,7 +47,7 @@ def infer(
     from fierce_tools.cli.analyze import whole
     from fierce_tools.errors import DataError, UsageError
     from fierce_tools.experiments._gather import Places, outputs_of
-    from fierce_tools.experiments._record import figures_of
+    from fierce_tools.experiments._measured import figures_of
 
     found = sources.locate(path, runs.folder(runs_dir), epochs=whole(epochs))
     if len(found) != 1 or not found[0].checkpoint:

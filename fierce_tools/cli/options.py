@@ -95,8 +95,9 @@ def completer(choices: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def sentence(text: str) -> str:
-    """A help text with a capital and a full stop."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    """A help text with a capital, unless it begins with a symbol such as s or χ, and a full stop."""
+    symbol = len(text.partition(" ")[0]) == 1 and text[:2] != "a "
+    return (text if symbol else text[:1].upper() + text[1:]) + ("" if text.endswith(".") else ".")
 
 
 def escape(text: str) -> str:

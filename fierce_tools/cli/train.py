@@ -179,13 +179,14 @@ def section_of(option: str, named: dict[str, str], sections: tuple[str, ...] = S
             return section
     section, flag = owners[0][0], owners[0][2].flag
     theirs = ", ".join(c for s, c, _ in owners if c is not None and s == section)
-    choice = owners[0][1]
-    method = next((m for m, loss in recipe.methods().items() if loss == choice), None)
+    hint = f"add --{section} {owners[0][1]}"
+    if "distill" in sections and section == "loss":
+        losses = [c for _, c, _ in owners]
+        method = next((m for m, loss in recipe.methods().items() if loss in losses), None)
+        hint = f"add --method {method}"
     raise UsageError(
         f"{flag} is an option of {MENUS[section].noun} {theirs}, and the {MENUS[section].noun} is {named[section]}",
-        f"add --method {method}"
-        if "distill" in sections and section == "loss" and method
-        else f"add --{section} {choice}",
+        hint,
     )
 
 
@@ -373,7 +374,7 @@ def _owned(option: binding.Option, section: str, menu: Menu) -> Parameter:
     """The flag of an option that some choices of a section have; where their defaults differ, each is named."""
     owned = [(c, o) for s, c, o in recipe.owners(option.name) if c is not None and s == section]
     owners, defaults = ", ".join(c for c, _ in owned), {o.shown_default for _, o in owned}
-    each = ", ".join(f"{c} {o.shown_default}" for c, o in owned) if len(defaults) > 1 else ""
+    each = ", ".join(f"{c} {o.shown_default or 'none'}" for c, o in owned) if len(defaults) > 1 else ""
     return Parameter(option, f"{menu.noun.capitalize()} {owners}", each)
 
 

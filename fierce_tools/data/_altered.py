@@ -56,7 +56,7 @@ class Altered:
         classes = len(class_names)
         counts = np.bincount(labels, minlength=classes)
         if self.per_class is not None:
-            counts = np.minimum(counts, self.per_class)
+            counts = np.minimum(counts, min(self.per_class, len(labels)))
         if self.imbalance != 1:
             share = self.imbalance ** (-np.arange(classes) / (classes - 1))
             head = (counts / share).min()

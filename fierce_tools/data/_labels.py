@@ -122,6 +122,8 @@ def bin_targets(data: Dataset, bins: int) -> Dataset:
         held = "none" if train is None else f"targets {list(train.shape)}"
         raise UsageError(f"--bins cuts one number for each example, {data.name} has {held}", "leave --bins out")
     try:
+        if bins > len(train):
+            raise ValueError(f"{len(train)} training examples do not fill {bins} bins")
         train_labels, test_labels, names = binned(train, test, bins)
     except ValueError as error:
         raise DataError(f"{data.name}: {error}", "use fewer --bins") from None

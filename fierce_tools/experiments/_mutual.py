@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, runs
+from fierce_tools import checkpoints, run_names, runs
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments import _record
-from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, measure, prepare, same_data
+from fierce_tools.experiments._measured import measure
+from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, prepare, same_data
 from fierce_tools.losses._mutual import FORMULAS
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
@@ -49,7 +50,7 @@ def prepare_peers(made: Recipe, trusted: str | None = None) -> Prepared:
 def create(root: Path, made: Recipe, name: str | None = None) -> Group:
     """New folders for a group and its peers. Raises UsageError where a name is taken."""
     run = runs.create(root, made, name)
-    names = [runs.as_name(f"{run.name}-{n}-{one.model['name']}") for n, one in enumerate(recipes_of(made), 1)]
+    names = [run_names.as_name(f"{run.name}-{n}-{one.model['name']}") for n, one in enumerate(recipes_of(made), 1)]
     peers: list[Run] = []
     try:
         for one, chosen in zip(recipes_of(made), names, strict=True):
@@ -115,7 +116,7 @@ def record_peers(
                     continue
                 rows = []
                 for number, (one, run) in enumerate(zip(ones, group.peers, strict=True)):
-                    row = measure(_of_peer(event, number), one)
+                    row = measure(_of_peer(event, number), one.setup)
                     row["val_loss"] = row["val_nll"]  # on validation a peer's loss is its cross-entropy
                     run.append(row)
                     snapshots[number].take(members[number], row, **keep)

@@ -12,12 +12,11 @@ from typing import Annotated, Any, cast
 import numpy as np
 
 from fierce_tools import checkpoints, runs, sources
-from fierce_tools.analysis._metrics import accuracy, ece, per_example
-from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments._lineage import check_teachers
+from fierce_tools.experiments._measured import figures_of, measure
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
@@ -25,10 +24,10 @@ from fierce_tools.runs import Run
 from fierce_tools.training._transfer import restrict
 from fierce_tools.training.distill import Teachers, formula, hints, teach
 from fierce_tools.training.infer import infer
-from fierce_tools.training.loop import EpochDone, StepDone
+from fierce_tools.training.loop import StepDone
 from fierce_tools.training.optimizers import make_optimizer
 from fierce_tools.training.schedules import learning_rate
-from fierce_tools.training.train import Setup, Training, check_options, dataset, setup, train
+from fierce_tools.training.train import Setup, Training, check_options, check_patience, dataset, setup, train
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -90,6 +89,7 @@ def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Set
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
+    check_patience(options["patience"], splits.val)
     teachers = None
     if recipe.distill is not None:
         splits = restrict(splits, **options_of(recipe, restrict))
@@ -159,7 +159,7 @@ def record(
                         saved = time.monotonic()
                     yield event
                     continue
-                row = measure(event, prepared)
+                row = measure(event, prepared.setup)
                 run.append(row)
                 snapshots.take(training.model, row, save_at=save_at, save_every=save_every, save_best=save_best)
                 if time.monotonic() - saved > STATE_SECONDS:
@@ -227,49 +227,6 @@ class Snapshots:
         for name in names:
             path = self._run.epochs_path / f"{name}.safetensors"
             _checkpoint(path, self._of, model, epoch, self._fingerprint, dict(row))
-
-
-def measure(event: EpochDone, prepared: Prepared) -> dict[str, Any]:
-    """The row of metrics.jsonl for an epoch: entropies in nats, the feature entropy in bits, the rest plain."""
-    row: dict[str, Any] = {
-        "epoch": event.epoch,
-        "step": event.epoch * event.steps,
-        **{f"train_{name}": value for name, value in event.train.items()},
-        "val_loss": event.val_loss,
-        **on_validation(event, prepared.setup),
-        "learning_rate": event.learning_rate,
-        "images_per_second": event.images_per_second,
-        "seconds": event.seconds,
-    }
-    return row
-
-
-def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
-    """Accuracy, top-5 accuracy where C > 10, NLL, ECE, entropy at T 1 and 9, and feature entropy of validation."""
-    names = ("accuracy", "nll", "ece", "entropy_t1", "entropy_t9", "feature_entropy")
-    if event.val is None or event.val_features is None:
-        return {f"val_{name}": None for name in names}
-    logits, labels = event.val.logits, event.val.labels
-    assert labels is not None
-    if not np.isfinite(logits).all():
-        return {f"val_{name}": None for name in names}
-    figures = figures_of(event.val)
-    anchors = None if setup.anchors is None else setup.anchors.cpu().numpy()
-    spread = feature_entropy(event.val_features, event.train_features, anchors)
-    own = {} if spread.own_anchor_bits is None else {"val_anchor_entropy": spread.own_anchor_bits}
-    return {f"val_{k}": v for k, v in figures.items()} | {"val_feature_entropy": spread.bits} | own
-
-
-def figures_of(outputs: Outputs) -> dict[str, float]:
-    """Accuracy (top-5 too where C > 10), NLL and mean soft-label entropies in nats, ECE as a fraction."""
-    logits, labels = outputs.logits, outputs.get("labels")
-    found = per_example(logits, labels, (1.0, 9.0))
-    soft = found.entropy.mean(axis=1, dtype=np.float64)
-    top5 = {"top5": accuracy(logits, labels, top=5)} if logits.shape[1] > 10 else {}
-    return {
-        "accuracy": float(found.correct.mean()), **top5, "nll": float(found.loss[0].mean(dtype=np.float64)),
-        "ece": ece(found.confidence[0], found.correct), "entropy_t1": float(soft[0]), "entropy_t9": float(soft[1]),
-    }  # fmt: skip
 
 
 def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -> dict[str, Any]:

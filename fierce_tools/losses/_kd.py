@@ -8,6 +8,9 @@ from torch.nn import functional as F
 
 from fierce_tools.errors import UsageError
 
+# Beyond these logits/T, or T², leave float32.
+LOWEST, HIGHEST = 1e-6, 1e6
+
 
 def log_soft(logits: Tensor, temperature: float) -> Tensor:
     """log softmax(z/T) [N, C]; -inf stays -inf."""
@@ -21,13 +24,18 @@ def kl(log_q: Tensor, log_p: Tensor) -> Tensor:
 
 
 def check(*, temperatures: tuple[float | None, ...] = (), **weights: float) -> None:
-    """Raises UsageError for a temperature not above 0 or a weight below 0, named as its flag."""
+    """Raises UsageError for a temperature outside 1e-6 to 1e6, a weight below 0, or weights that are all 0."""
     for temperature in temperatures:
-        if temperature is not None and not 0 < temperature < float("inf"):
-            raise UsageError(f"temperature {temperature:g}: expected a number above 0", "for example --temperature 9")
+        if temperature is not None and not LOWEST <= temperature <= HIGHEST:
+            raise UsageError(
+                f"temperature {temperature:g}: expected a number above 0, from {LOWEST:g} to {HIGHEST:,.0f}",
+                "for example --temperature 9",
+            )
     for name, weight in weights.items():
         if not 0 <= weight < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {weight:g}, expected 0 or more")
+    if not any(weight for name, weight in weights.items() if name.endswith("weight")):
+        raise UsageError("every weight of the loss is 0: there is nothing to learn", "for example --kd-weight 0.99")
 
 
 def told(weight: float, term: str, temperature: float, t2: bool) -> str:

@@ -35,7 +35,7 @@ class Teachers:
     """Whatever teaches a student: models, soft labels of a file, or nothing but the labels themselves.
 
     `dropped` are the classes, by name, of which the student sees no example. `cached` says for each split whether
-    outputs were computed once; it is known when they were brought.
+    outputs were computed once; it is known when they were brought. `matched`: the student learns their logits.
     """
 
     models: tuple[Teacher, ...]
@@ -47,6 +47,7 @@ class Teachers:
     transfer_set: dict[str, Any] | None
     dropped: dict[str, int] = field(default_factory=dict)
     cached: dict[str, bool] = field(default_factory=dict)
+    matched: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.models) or self.soft_labels is not None
@@ -108,17 +109,21 @@ class Teachers:
             self.cached[examples.split] = once
             if once:
                 known[examples.split] = torch.from_numpy(self.logits(split)).to(train.device)
-        return Taught(own, known, self.combine, self.temperature)
+        return Taught(own, known, self.combine, self.temperature, self.matched)
 
 
 @dataclass
 class Taught:
-    """`teacher_logits` [B, C] of a batch: looked up by its rows where they are known, else computed on its inputs."""
+    """`teacher_logits` [B, C] of a batch: looked up by its rows where they are known, else computed on its inputs.
+
+    Of examples mixed in pairs, known soft labels are mixed, or the logits themselves where those are `matched`.
+    """
 
     models: list[tuple[nn.Module, tuple[Tensor, Tensor] | None]]
     known: dict[str, Tensor]
     combine: str
     temperature: float
+    matched: bool = False
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         known = self.known.get(batch.split)
@@ -128,7 +133,12 @@ class Taught:
                 return {"teacher_logits": combined(said, self.combine, self.temperature)}
         found = known.index_select(0, batch.rows)
         if batch.partner is not None and batch.lam < 1:  # a pair's soft label is mixed as its labels are
-            found = mixture((found, found.roll(1, 0)), (batch.lam, 1 - batch.lam), self.temperature)
+            pair, weights = (found, found.roll(1, 0)), (batch.lam, 1 - batch.lam)
+            found = (
+                weights[0] * pair[0] + weights[1] * pair[1]
+                if self.matched
+                else mixture(pair, weights, self.temperature)
+            )
         return {"teacher_logits": found}
 
 
@@ -231,7 +241,9 @@ def teach(
     temperature = float(recipe.loss.get("temperature", 1.0))
     numbers = [class_number(text, splits.class_names) for text in drop_class]
     dropped = {splits.class_names[number]: number for number in numbers}
-    return Teachers(models, soft_labels, splits, combine, cache, temperature, chosen, dropped)
+    return Teachers(
+        models, soft_labels, splits, combine, cache, temperature, chosen, dropped, matched=method == "logits"
+    )
 
 
 def needs_teacher(recipe: Recipe) -> bool:

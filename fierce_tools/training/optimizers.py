@@ -13,9 +13,9 @@ from fierce_tools.errors import UsageError
 def make_optimizer(
     model: nn.Module,
     *,
-    optimizer: Annotated[Literal["adam", "adamw", "sgd"], "torch's optimiser of that name"] = "adam",
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], "the optimiser, torch's own"] = "adam",
     momentum: Annotated[float, "momentum of sgd"] = 0.9,
-    nesterov: Annotated[bool, "sgd looks ahead by its momentum"] = False,
+    nesterov: Annotated[bool, "look ahead by the momentum, of sgd"] = False,
     weight_decay: Annotated[float, "weight decay, 0 or more"] = 0.0,
     decay_on: Annotated[
         Literal["weights", "all", "dense"],

@@ -44,7 +44,8 @@ def learning_rate(
             return lr * (1 - done)
         if schedule == "step":
             assert drop_every is not None
-            return float(lr * gamma ** math.floor(step / (drop_every * steps_per_epoch) + 1e-9))
+            drops = math.floor(min(step / (drop_every * steps_per_epoch) + 1e-9, 1e9))  # so many leave nothing of it
+            return float(lr * gamma**drops)
         if schedule == "multi-step":
             return float(lr * gamma ** sum(step >= at * steps_per_epoch - 1e-9 for at in drop_at))
         return lr

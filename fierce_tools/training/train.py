@@ -14,21 +14,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
-from fierce_tools.data._splits import Splits
+from fierce_tools.data._splits import Split, Splits
 from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
-from fierce_tools.losses._nats import nll
 from fierce_tools.menu import DATASETS, LOSSES
 from fierce_tools.menu import split as split_choice
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.recipe import Recipe
 from fierce_tools.training import optimizers, schedules, state
 from fierce_tools.training.augment import parse
-from fierce_tools.training.batches import Batch, Examples, Normalization, batch_ends, measure
+from fierce_tools.training.batches import Examples, Normalization, batch_ends, measure
 from fierce_tools.training.loop import (
     EpochDone,
     Progress,
-    Step,
     StepDone,
     StepLoss,
     enough_memory,
@@ -36,6 +34,7 @@ from fierce_tools.training.loop import (
     members,
 )
 from fierce_tools.training.precision import bf16_is_faster
+from fierce_tools.training.steps import Teaching, loss_step
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,6 @@ class Setup:
     device: torch.device
     bf16: bool
     seed: int
-
-
-# What a teacher says of a batch, by the names under which a loss takes it.
-Teaching = Callable[[Batch], dict[str, Tensor]]
-TEACHER = "teacher_"
 
 
 def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
@@ -151,50 +145,6 @@ def _codebook(recipe: Recipe, model: Classifier) -> Tensor | None:
     return module.anchors(model.head.in_features, **{k: v for k, v in recipe.options("loss").items() if k in taken})
 
 
-def loss_step(recipe: Recipe, anchors: Tensor | None, teaching: Teaching | None = None) -> StepLoss:
-    """The recipe's loss as a step: its mean over the batch, and as parts the cross-entropy and what comes on top.
-
-    A loss takes by name what it wants of logits, labels, features, anchors, epoch, and what `teaching` gives for a
-    batch, such as teacher_logits [B, C]. Of examples mixed in pairs it is λ·loss(labels) + (1 - λ)·loss(partner).
-    Raises UsageError for a loss that wants a teacher where there is none.
-    """
-    function: Callable[..., Tensor] = LOSSES.get(recipe.loss["name"])
-    parameters = inspect.signature(function).parameters
-    options = {k: v for k, v in recipe.options("loss").items() if k in parameters}
-    positional = {n: p.default is p.empty for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
-    # An array with a default is taken where there is one.
-    wanted = [n for n, needed in positional.items() if needed or (teaching is not None and n.startswith(TEACHER))]
-    if teaching is None and any(n.startswith(TEACHER) for n in wanted):
-        raise UsageError(
-            f"loss {recipe.loss['name']} learns from a teacher", "say which: fierce distill --teacher CHECKPOINT"
-        )
-    plain = recipe.loss["name"] == "ce"
-
-    def step(model: nn.Module, batch: Batch) -> Step:
-        features = model.features(batch.inputs)  # type: ignore[operator]
-        logits = model.head(features)  # type: ignore[operator]
-        there: dict[str, Any] = {"logits": logits.float(), "anchors": anchors, "epoch": batch.epoch}
-        if "features" in wanted:
-            there["features"] = features.float()
-        if teaching is not None:
-            there |= teaching(batch)
-        arrays = {name: there[name] for name in wanted if name != "labels"}
-
-        def mean(function: Callable[..., Tensor], **arrays: Any) -> Tensor:
-            found = function(labels=batch.labels, **arrays).mean()
-            if batch.partner is not None and batch.lam < 1:
-                found = batch.lam * found + (1 - batch.lam) * function(labels=batch.partner, **arrays).mean()
-            return found
-
-        loss = mean(function, **arrays, **options)
-        if plain:
-            return Step(loss, {}, logits, features)
-        ce = mean(nll, logits=logits.detach().float())
-        return Step(loss, {"ce": ce, "penalty": loss.detach() - ce}, logits, features)
-
-    return step
-
-
 def check_options(*, epochs: int, batch_size: int, accumulate: int, patience: int | None, **others: Any) -> None:
     """Raises UsageError for values out of range, before any data are read."""
     counts = {
@@ -210,7 +160,16 @@ def check_options(*, epochs: int, batch_size: int, accumulate: int, patience: in
     if (clip_norm is not None and not clip_norm > 0) or (ema is not None and not 0 < ema < 1):
         raise UsageError(f"--clip-norm {clip_norm} --ema {ema}", "expected a norm above 0, and a decay between 0 and 1")
     schedules.learning_rate(1, epochs, **_taken(schedules.learning_rate, others))
-    optimizers.make_optimizer(nn.Linear(1, 2), **_taken(optimizers.make_optimizer, others))
+    optimizers.make_optimizer(nn.Linear(1, 2, device="meta"), **_taken(optimizers.make_optimizer, others))
+
+
+def check_patience(patience: int | None, val: Examples | Split | None) -> None:
+    """Raises UsageError for patience without a validation split."""
+    if patience is not None and (val is None or len(val) == 0):
+        raise UsageError(
+            f"--patience {patience} waits for the validation loss, and there is no validation split",
+            "keep one with --val-fraction 0.1, or leave --patience out",
+        )
 
 
 def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -252,11 +211,7 @@ def train(
         epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience,
         clip_norm=clip_norm, ema=ema, **others,
     )  # fmt: skip
-    if patience is not None and setup.val is None:
-        raise UsageError(
-            f"--patience {patience} waits for the validation loss, and there is no validation split",
-            "keep one with --val-fraction 0.1, or leave --patience out",
-        )
+    check_patience(patience, setup.val)
     optimizer = optimizers.make_optimizer(setup.model, **_taken(optimizers.make_optimizer, others))
     average = None
     if ema is not None:
@@ -311,7 +266,16 @@ def _said(events: Iterator[StepDone | EpochDone]) -> Iterator[StepDone | EpochDo
 
 
 def compiled(model: nn.Module) -> None:
-    """Compile the features of a model, or of each of its members, in place; it happens when they are first called."""
+    """Compile the features of a model, or of each of its members, in place; it happens when they are first called.
+
+    Only steps are: evaluation stays with torch's own kernels.
+    """
     for member in members(model):
         features: nn.Module = member.features  # type: ignore[assignment]
-        features.compile()
+        features.forward = _quick(features, features.forward)
+
+
+def _quick(module: nn.Module, plain: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    # torch does not compile its own containers when asked for one itself, but within a function it does.
+    quick = torch.compile(lambda x: plain(x))
+    return lambda x: quick(x) if module.training else plain(x)

@@ -120,6 +120,8 @@ def test_losses_without_a_teacher_train_plainly(fierce) -> None:
         (("--teacher", "TEACHER", "--method", "self"), 2, "the student mlp:8"),
         (("--teacher", "TEACHER", "--data", "arrays:two.npz"), 3, "teacher demo and the student's data arrays:"),
         (("--teacher", "TEACHER", "--noise", "normal"), 2, "and the loss is kd; add --method noisy"),
+        (("--teacher", "TEACHER", "--method", "logits", "--no-t2"), 2, "the loss is logit-matching; add --method kd"),
+        (("--teacher", "TEACHER", "--patience", "2", "--val-fraction", "0"), 2, "there is no validation split"),
         (("--teacher", "TEACHER", "--student-temperature", "1"), 2, "add --no-t2"),
         (("--teacher", "TEACHER", "--temperature", "0"), 2, "expected a number above 0"),
         (("--teacher", "TEACHER", "--unlabelled", "--ce-weight", "1"), 2, "leave --ce-weight out"),
@@ -332,6 +334,17 @@ def test_a_chain_goes_on_where_it_stopped(fierce, teacher: str) -> None:
     assert (code, "is not what c-2-mlp-12 has been distilled with" in err) == (3, True)
 
 
+@pytest.mark.parametrize("student", [("mlq:8",), ("plain-10",), ("mlp:4", "--set", "model.dropout=2")])
+def test_a_chains_models_are_known_to_be_before_the_first_is_trained(
+    fierce, teacher: str, student: tuple[str, ...]
+) -> None:
+    code, _, err = fierce(
+        "distill-chain", "--teacher", teacher, "--through", "linear", "--epochs", "1", "--student", *student
+    )
+    assert code == 2, err
+    assert not Path("runs").exists()
+
+
 def test_ctrl_c_in_a_chain_says_how_to_go_on(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
     import signal
@@ -355,3 +368,50 @@ def test_help_shows_each_losss_default(fierce) -> None:
     assert "[default: dkd 4, kd 9, noisy-labels 9, virtual-teacher 20]" in text
     assert "--teacher-outputs" in text
     assert "--teachers" not in text
+    assert "the same. [default: kd none, smoothed-labels 1]" in text
+    assert "s of the noise, 0 or more." in text, "symbols keep their case"
+    assert "--lam" not in text, "an option that no method has"
+    assert "--lam" in fierce("train", "--help")[1]
+
+
+def test_a_baseline_goes_on_with_its_student(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the student, then in the baseline: the same command goes on to the table of one never stopped."""
+    import os
+    import signal
+
+    from fierce_tools.cli.progress import Shown
+
+    words = ("distill", "--teacher", teacher, *QUICK, "--augment", "shift:1", "--baseline", "--format", "json")
+    code, whole, err = fierce(*words, "--name", "whole")
+    assert code == 0, err
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Shown, "step", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        code, _, err = fierce(*words, "--name", "cut")
+        assert (code, "go on with `fierce distill --resume runs/cut --baseline`" in err) == (130, True), err
+    steps = iter(range(1000))
+    first = json.loads(whole)["step"]
+    with monkeypatch.context() as stopping:
+        stop = lambda *_: os.kill(os.getpid(), signal.SIGINT) if next(steps) == first + 3 else None  # noqa: E731
+        stopping.setattr(Shown, "step", stop)
+        code, _, err = fierce("distill", "--resume", "cut", "--baseline")
+        assert (code, "go on with `fierce distill --resume runs/cut --baseline`" in err) == (130, True), err
+    assert [runs.Run(Path("runs") / n).info()["state"] for n in ("cut", "cut-alone")] == ["done", "stopped"]
+    code, out, err = fierce("distill", "--resume", "cut", "--baseline", "--format", "json")
+    assert code == 0, err
+    assert "runs/cut is done" in err
+    for name in ("", "-alone"):
+        assert document(f"cut{name}")["content_sha256"] == document(f"whole{name}")["content_sha256"]
+    found, expected = json.loads(out), json.loads(whole)
+    assert found["distillation"] == expected["distillation"]
+    assert found["test_accuracy"] == expected["test_accuracy"]
+    code, _, err = fierce("distill", "--resume", "cut")
+    assert (code, "there is nothing to resume" in err) == (2, True)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_baseline_whose_name_is_taken_is_said_before_anything_is_trained(fierce, teacher: str, named: bool) -> None:
+    stem = "s" if named else "digits-mlp-8-kd-temperature9-from-demo-s0"
+    assert fierce("train", "--model", "linear", "--epochs", "1", "--name", f"{stem}-alone")[0] == 0
+    code, _, err = fierce("distill", "--teacher", teacher, *QUICK, "--baseline", *(("--name", "s") if named else ()))
+    assert (code, f"run runs/{stem}-alone exists already and was trained by other options" in err) == (2, True), err
+    assert [p.name for p in Path("runs").iterdir()] == [f"{stem}-alone"]

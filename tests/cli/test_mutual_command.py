@@ -221,6 +221,7 @@ def test_two_of_the_datasets_model_when_nothing_is_said(fierce) -> None:
         (("--set", "loss.name=fierce"), 2, "loss of its own"),
         (("--set", "mutual.chy=1"), 2, "did you mean 'chi'"),
         (("--epochs", "0"), 2, "--epochs is 0"),
+        (("--patience", "2", "--val-fraction", "0"), 2, "there is no validation split"),
         (("--resume", "nothing"), 3, "unknown run"),
         (("--name", "a/b"), 2, "plain folder name"),
         (("--optimizer", "sgd", "--lr", "1e30"), 4, "the loss became"),

@@ -162,6 +162,8 @@ def test_what_cannot_be_cut_is_said() -> None:
     with pytest.raises(DataError, match="2 different targets cannot be cut into 3 bins"):
         transform(few, bins=3)
     wide = made([10, 10], train_targets=np.ones((20, 2)), test_targets=np.ones((20, 2)))
+    with pytest.raises(DataError, match="20 training examples do not fill 1000000000000 bins"):
+        transform(few, bins=10**12)
     for data, bins, said in ((few, 1, "2 or more"), (wide, 2, r"targets \[20, 2\]"), (made([10, 10]), 2, "has none")):
         with pytest.raises(UsageError, match=said):
             transform(data, bins=bins)
@@ -340,6 +342,10 @@ def test_everything_at_once() -> None:
     assert np.bincount(parts.train.targets).tolist() == [50, 33, 22, 14, 10]
     assert (parts.train.labels != parts.train.targets).sum() == 10 + 7 + 4 + 3 + 2
     assert len(parts.val) == len(cut(digits(), classes=("0:4",)).val)
+
+
+def test_more_of_each_class_than_any_number_holds() -> None:
+    assert Altered(per_class=10**30).kept(np.array([0, 1, 1]), ("a", "b")).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

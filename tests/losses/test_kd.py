@@ -242,6 +242,10 @@ def test_no_noise_is_distillation() -> None:
     [
         ("kd", {"temperature": 0.0}, "above 0"),
         ("kd", {"temperature": math.nan}, "above 0"),
+        ("kd", {"temperature": 1e200}, "to 1,000,000"),
+        ("kd", {"temperature": 1e-300}, "from 1e-06"),
+        ("kd", {"kd_weight": 0.0, "ce_weight": 0.0}, "every weight of the loss is 0"),
+        ("dkd", {"tckd_weight": 0.0, "nckd_weight": 0.0, "ce_weight": 0.0}, "every weight of the loss is 0"),
         ("kd", {"kd_weight": -1.0}, "--kd-weight is -1"),
         ("kd", {"ce_weight": math.inf}, "--ce-weight is inf"),
         ("kd", {"student_temperature": 1.0}, "add --no-t2"),

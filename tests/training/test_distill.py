@@ -103,6 +103,24 @@ def test_a_fixed_teacher_of_mixed_examples_is_mixed_as_they_are() -> None:
     assert torch.equal(batch.labels.roll(1, 0), batch.partner)
 
 
+def test_known_logits_of_mixed_examples_are_mixed_as_logits_where_those_are_learned() -> None:
+    """Logits keep their level, which a softmax does not."""
+    group = replace(teachers(teacher(), cache="yes", temperature=1.0), matched=True)
+    ready = setup(made(distill__method="logits"), SOME, teach=group.bring, device="cpu", augment=("mixup:1",))
+    taught = group.bring(ready.train, ready.val, ready.normalization)
+    batch = next(ready.train.epoch(0, 0, 32))
+    known = torch.from_numpy(infer(teacher().model, SOME.train, UNIT, SOME.class_names).logits)[batch.rows]
+    expected = batch.lam * known + (1 - batch.lam) * known.roll(1, 0)
+    torch.testing.assert_close(taught(batch)["teacher_logits"], expected)
+
+
+def test_a_recipe_of_logits_says_so(digits_run: Path) -> None:
+    for method in ("kd", "logits"):
+        brought = begin(digits_run, distill__method=method).teachers
+        assert brought is not None
+        assert brought.matched == (method == "logits")
+
+
 @pytest.mark.parametrize("cache", ["yes", "no"])
 def test_a_teacher_is_never_updated_and_never_leaves_eval(cache: str) -> None:
     own = teacher()
@@ -331,7 +349,7 @@ def test_unlabelled_is_a_weight_of_none(digits_run: Path) -> None:
 
 
 def test_a_loss_gets_the_epochs_that_are_done() -> None:
-    """The warm-up of the decoupled loss: without it at first, whole at its end, on validation too."""
+    """The warm-up of the decoupled loss: without it at first, whole at its end; on validation whole from the first."""
     group = teachers(teacher())
     ready = setup(made(distill__method="dkd", loss__dkd_warmup=2), SOME, teach=group.bring, device="cpu")
     whole = setup(made(distill__method="dkd", loss__dkd_warmup=0), SOME, teach=group.bring, device="cpu")
@@ -344,6 +362,8 @@ def test_a_loss_gets_the_epochs_that_are_done() -> None:
     torch.testing.assert_close(loss(ready, 0.0), ce)
     torch.testing.assert_close(loss(ready, 5.0), loss(whole, 0.0))
     torch.testing.assert_close(loss(ready, 1.0), (ce + loss(whole, 0.0)) / 2)
+    batch = batch._replace(split="val")
+    torch.testing.assert_close(loss(ready, 0.0), loss(whole, 0.0), msg="or patience would wait in vain")
 
 
 def test_teach_takes_no_file_for_a_checkpoint(tmp_path: Path) -> None:

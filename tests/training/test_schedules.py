@@ -64,6 +64,10 @@ def test_warm_up_rises_in_a_line_and_then_the_schedule_begins() -> None:
     assert rates(10, 4, lr=1.0, warmup=0.25)[:3] == pytest.approx([0.4, 0.8, 1.0])
 
 
+def test_drops_without_end_leave_nothing() -> None:
+    assert rates(3, 2, schedule="step", drop_every=1e-320)[1:] == [0.0] * 5
+
+
 @pytest.mark.parametrize(
     "options",
     [
