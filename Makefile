@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: all install demo test lint types layers pytest picture format clean
+.PHONY: all install demo test lint types layers pytest picture screenshots format clean
 all: install
 
 install: .venv/installed
@@ -35,6 +35,10 @@ pytest: install
 # The README's picture, from a real run.
 picture: install
 	$(BIN)/python tests/make_picture.py
+
+# The README's pictures of the dashboard, from real runs it asks itself, about three minutes.
+screenshots: install
+	$(BIN)/python tests/make_screenshots.py
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
 from fierce_tools.report import Images, Report, Scalars, Table
 from fierce_tools.runs import Run
-from fierce_tools.tui import questions
+from fierce_tools.tui import asked_words, questions
+from fierce_tools.tui.asked import Asked, singly
 from fierce_tools.tui.blocks import ReportView
 from fierce_tools.tui.forms import AskForm
 from fierce_tools.tui.images import Gallery
-from fierce_tools.tui.jobs import Job, JobNews, bar
-from fierce_tools.tui.panes import Chosen, Pane, Sheet
-from fierce_tools.tui.questions import Question, Told
+from fierce_tools.tui.jobs import JobNews
+from fierce_tools.tui.panes import Chosen, Sheet
+from fierce_tools.tui.questions import Told
 from fierce_tools.tui.scroll import Scroll
 
 if TYPE_CHECKING:
-    from fierce_tools.tui.app import Dashboard
-
-# Options that are always said in the line above an answer, other than those that differ from their defaults.
-SAID = ("temperature",)
+    pass
 
 
 class Answers(Message):
@@ -38,10 +35,9 @@ class Answers(Message):
         self.question, self.epoch, self.told, self.report = question, epoch, told, report
 
 
-class AnalysisPane(Pane):
+class AnalysisPane(Asked):
     """One analysis of the chosen runs."""
 
-    QUESTION: ClassVar[str] = ""
     FIRST: ClassVar[str] = ""
     DEFAULT_CSS = """
     AnalysisPane {
@@ -56,22 +52,8 @@ class AnalysisPane(Pane):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.question = self.QUESTION
-        self.chosen: tuple[Chosen, ...] = ()
-        self.epoch: str | None = None
-        self.told: Told | None = None
         self._shown: object = None
         self._wanted = False
-
-    @property
-    def dashboard(self) -> Dashboard:
-        """The app."""
-        return self.app  # type: ignore[return-value]
-
-    @property
-    def asked(self) -> Question | None:
-        """The question this tab is about."""
-        return questions.questions().get(self.question)
 
     def compose(self) -> ComposeResult:
         """What is shown, the report, or what may be asked."""
@@ -84,14 +66,10 @@ class AnalysisPane(Pane):
 
     def show(self, chosen: tuple[Chosen, ...]) -> None:
         """The answers of these runs."""
-        if [c.run for c in _singly(chosen)] != [c.run for c in _singly(self.chosen)]:
+        if [c.run for c in singly(chosen)] != [c.run for c in singly(self.chosen)]:
             self.told = None
         self.chosen = chosen
         self.reload()
-
-    def runs(self) -> list[tuple[str, Run]]:
-        """The chosen runs under their names; folded seeds one by one."""
-        return [(c.run.name, c.run) for c in _singly(self.chosen)]
 
     def reload(self) -> None:
         """Read what is kept, beside the interface."""
@@ -111,7 +89,7 @@ class AnalysisPane(Pane):
         if (message.question, message.epoch) != (self.question, self.epoch):
             return
         self.told = message.told
-        hues = {c.run.name: c.colour for c in _singly(self.chosen)}
+        hues = {c.run.name: c.colour for c in singly(self.chosen)}
         shown = (self.question, self.epoch, message.told.signature(), tuple(hues.items()))
         if shown != self._shown:
             self._shown = shown
@@ -137,9 +115,9 @@ class AnalysisPane(Pane):
         """The lines above the report, or in its place."""
         report = self.query_one(ReportView).report
         self.set_class(report is None, "empty")
-        self.query_one(".about", Static).update(self._about())
+        self.query_one(".about", Static).update(asked_words.about(self, self._enter))
         if report is None:
-            self.query_one(".offer Static", Static).update(self._offer())
+            self.query_one(".offer Static", Static).update(asked_words.offer(self, self._enter))
         self._keep_focus()
         if self.screen is self.dashboard.home:
             self.dashboard.home.tell()
@@ -160,95 +138,12 @@ class AnalysisPane(Pane):
     @property
     def _enter(self) -> tuple[str, str]:
         """How enter is reached."""
-        inside = any(widget is self for widget in (self.screen.focused.ancestors if self.screen.focused else ()))
-        return ("↵" if inside else "tab ↵", "bold $accent")
+        return ("↵" if self.has_focus_within else "tab ↵", "bold $accent")
 
     def status(self) -> list[str]:
         """For the line on top: the snapshot and the split."""
         split = self.told.identity.get("split") if self.told is not None else None
         return [f"epoch {self.epoch}" if self.epoch else "", str(split or "")]
-
-    def _about(self) -> Content:
-        lines: list[Content] = []
-        told, asked = self.told, self.asked
-        if told is not None and asked is not None and told.answered:
-            lines.append(Content.from_text(" · ".join(self._facts(told, asked)), markup=False))
-            for said in told.said:
-                if said.problem:
-                    lines.append(Content.styled(f"{said.label}: {said.problem}", "$warning"))
-            names = [s.label for s in told.missing]
-            if names:
-                lines.append(Content.assemble(self._enter, f" asks {_listed(names)} too"))
-            if asked is not None and self._lost_images(told):
-                lines.append(Content.assemble(self._enter, " fetches the images themselves"))
-        job = self.job
-        if job is not None and told is not None and told.answered:
-            lines.append(_running(job))
-        return Content("\n").join(lines)
-
-    def _lost_images(self, told: Told) -> bool:
-        return any(
-            s.images() is None for s in told.answered if s.report is not None and questions.names_images(s.report)
-        )
-
-    def _facts(self, told: Told, asked: Question) -> list[str]:
-        identity = told.identity
-        given = {**identity.get("options", {}), **(identity.get("draws") or {})}
-        facts = [asked.name, f"{identity['split']} split" if identity.get("split") else ""]
-        for _, option in asked.options():
-            if option.name not in given:
-                continue
-            value = given[option.name]
-            plain = tuple(value) if isinstance(value, list) else value
-            if plain != option.default or option.name in SAID:
-                facts.append(f"{option.name.replace('_', ' ')} {questions.written(option, plain)}")
-        snapshots = questions.snapshots([run for _, run in self.runs()])
-        if len(snapshots) > 1:
-            facts.append(f"{'epoch ' + self.epoch if self.epoch else 'last weights'} [ ]")
-        return [fact for fact in facts if fact]
-
-    def _offer(self) -> Content:
-        asked, told = self.asked, self.told
-        if asked is None:
-            return Content.assemble(("a", "bold $accent"), " asks the chosen runs a question: each has a form")
-        if not self.chosen:
-            return Content("no run is marked, and none is under the cursor")
-        if told is None:
-            return Content("reading…")
-        head = [Content.styled(asked.summary, "bold"), Content("")]
-        for said in told.said:
-            if said.problem:
-                head.append(Content.styled(f"{said.label}: {said.problem}", "$warning"))
-        job = self.job
-        if job is not None and job.alive:
-            return Content("\n").join([*head, _running(job)])
-        if job is not None and job.state in ("failed", "cancelled"):
-            head += [_running(job), *(Content.styled(text, "dim") for _, text in list(job.log)[-6:]), Content("")]
-        if not told.missing:
-            return Content("\n").join(head)
-        at = f" at epoch {self.epoch}" if self.epoch else ""
-        head += [
-            Content(f"Not asked yet: {_listed([s.label for s in told.missing])}{at}."),
-            Content.assemble(self._enter, " for its options, and to run"),
-            Content.styled(f"$ {questions.shown(self.command())}", "$success"),
-        ]
-        return Content("\n").join(head)
-
-    # Jobs.
-
-    @property
-    def job(self) -> Job | None:
-        """The newest job that asks this question of one of the chosen runs."""
-        paths = {questions.place(run.path) for _, run in self.runs()}
-        for job in reversed(self.dashboard.jobs.all):
-            if job.arguments[:2] == ("analyze", self.question) and paths & set(job.arguments[2:]):
-                if job.state == "done" or (job.finished and self._answered_since(job)):
-                    return None
-                return job
-        return None
-
-    def _answered_since(self, job: Job) -> bool:
-        return self.told is not None and bool(self.told.answered) and not self.told.missing
 
     def on_job_news(self, message: JobNews) -> None:
         """A job of this question goes on, or came to its end."""
@@ -259,14 +154,6 @@ class AnalysisPane(Pane):
         else:
             self._shown = None
             self.reload()
-
-    def command(self, given: dict[str, Any] | None = None) -> list[str]:
-        """The command that asks those that were not asked yet, else all of them."""
-        asked, told = self.asked, self.told
-        assert asked is not None
-        missing = [s.label for s in told.missing] if told is not None else []
-        paths = [questions.place(run.path) for name, run in self.runs() if name in missing or not missing]
-        return questions.command(asked, paths, self.epoch, given or {})
 
     def ask(self, question: str) -> None:
         """Open the form of a question as soon as it is known what was answered."""
@@ -301,9 +188,9 @@ class AnalysisPane(Pane):
     def do_open(self) -> bool:
         """The form where something was not asked yet; else what is under the cursor."""
         told = self.told
-        if self.asked is None or told is None:
+        if self.asked is None or told is None or not self.has_focus_within:
             return False
-        if told.answered and not told.missing and not self._lost_images(told) and self.query(Gallery):
+        if told.answered and not told.missing and not self.lost_images(told) and self.query(Gallery):
             return False
         self.form()
         return True
@@ -358,21 +245,3 @@ class OtherPane(AnalysisPane):
     """The tab of whatever else is asked."""
 
     TITLE = "More"
-
-
-def _singly(chosen: Sequence[Chosen]) -> list[Chosen]:
-    return [member for c in chosen for member in (c.members or (c,))]
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _running(job: Job) -> Content:
-    if job.state == "failed":
-        return Content.styled(f"✗ {job.problem}", "$error")
-    if job.state == "cancelled":
-        return Content.styled("■ cancelled", "$warning")
-    share = f" {job.share:.0%} {bar(job.share, 10)}" if job.share is not None else ""
-    word = "stopping" if job.state == "stopping" else "asking"
-    return Content.styled(f"● {word}{share} · {job.seconds:.0f} s · {job.command}", "$primary")

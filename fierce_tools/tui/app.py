@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from fierce_tools import files
+from fierce_tools.drawn.svg import standalone
 from fierce_tools.errors import FierceError
 from fierce_tools.tui import export, palette
 from fierce_tools.tui.asking import Asking
@@ -172,8 +173,9 @@ class Dashboard(Asking, inherit_bindings=False):
         """What can be seen, as values."""
         screen = self.screen
         made = screen.sheet() if isinstance(screen, Home | Page) else None
-        if made is None:
+        if made is None or not made.rows:
             self.notify("there is nothing here that could be exported", severity="warning")
+            return None
         return made
 
     def do_export(self) -> None:
@@ -208,7 +210,7 @@ class Dashboard(Asking, inherit_bindings=False):
         """The screen as SVG, beside where fierce was started."""
         try:
             path = export.free("fierce", ".svg")
-            files.write_text(path, self.export_screenshot(title="fierce"))
+            files.write_text(path, standalone(self.export_screenshot(title="fierce")))
         except OSError as error:
             self.notify(f"no picture: {error.strerror or error}", severity="error", markup=False)
         else:

@@ -22,7 +22,7 @@ from fierce_tools.tui.compare import ComparePane
 from fierce_tools.tui.jobs import Job, JobNews, Jobs
 from fierce_tools.tui.jobs_pane import JobsPane, confirm_cancel
 from fierce_tools.tui.panes import Page, Pane
-from fierce_tools.tui.training_form import TrainForm
+from fierce_tools.tui.training_form import TrainForm, needs_teacher
 
 if TYPE_CHECKING:
     from fierce_tools.tui.home import Home
@@ -111,6 +111,10 @@ class Asking(App[None], inherit_bindings=False):
                 self.notify(f"the recipe of {run.name} cannot be read: the form shows the defaults", severity="warning")
         if like is not None and like.pop("distill", None) is not None:
             self.notify(f"{of} is a student: the form trains without its teacher; `fierce distill` has one")
+            if needs_teacher(like["loss"]):
+                like["loss"] = {}
+        if like is not None and like.pop("mutual", None) is not None:
+            self.notify(f"{of} is one of several peers: the form trains it alone; `fierce mutual` trains them all")
         self.push_screen(TrainForm(self.root, self.start, like, of))
 
     def do_compare(self) -> None:

@@ -176,12 +176,19 @@ class ComparePane(Pane):
         if len(self.chosen) < 2:
             text = "mark two runs or more (space) to compare them"
         elif job is None:
-            text = f"{other} · ↵ tests and intervals: $ {questions.shown(self.command())}"
+            enter = "↵" if self.has_focus_within else "tab ↵"
+            text = f"{other} · {enter} tests and intervals: $ {questions.shown(self.command())}"
         elif job.alive:
             text = f"● comparing · {job.seconds:.0f} s · {job.command}"
         else:
             text = f"✗ {job.problem}" if job.problem else other
         self.query_one(".about", Static).update(text)
+
+    def on_descendant_focus(self) -> None:
+        """Enter means something here now."""
+        self._about()
+
+    on_descendant_blur = on_descendant_focus
 
     async def on_job_news(self, message: JobNews) -> None:
         """A comparison goes on, or ended."""
@@ -197,7 +204,7 @@ class ComparePane(Pane):
 
     def do_open(self) -> bool:
         """Ask `fierce compare` for these runs."""
-        if len(self.chosen) < 2 or (self.job is not None and self.job.alive):
+        if not self.has_focus_within or len(self.chosen) < 2 or (self.job is not None and self.job.alive):
             return False
         self.dashboard.start(f"compare {len(self.chosen)} runs", self.command())
         self.call_after_refresh(self._draw)

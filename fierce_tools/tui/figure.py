@@ -135,24 +135,38 @@ class Figure(Widget):
 
 
 def colours(block: Lines | Points, hues: Mapping[str, str], dark: bool) -> list[str]:
-    """A colour for each series: its source's where each source has one series, else one after another.
+    """A colour for each series: its source's where each source has one or two of them, else one after another.
 
-    A series of no source, such as a reference line, is grey; a single point has the colour of the line before it.
+    Of two series of a source the first is paler. A series of no source, such as a reference line, is grey, and so is
+    y = x; a single point has the colour of the line before it.
     """
     grey = "#8a93a8" if dark else "#636a78"
     owners = [_owner(s, hues) for s in block.series]
-    named = [o for o in owners if o is not None]
-    if named and len(set(named)) == len(named):
-        return [hues[o] if o is not None else grey for o in owners]
+    points = [isinstance(block, Lines) and n > 0 and _count(s) == 1 for n, s in enumerate(block.series)]
+    lines = [o for o, point in zip(owners, points, strict=True) if o is not None and not point]
+    last = {o: n for n, (o, point) in enumerate(zip(owners, points, strict=True)) if o is not None and not point}
+    shared = bool(lines) and all(lines.count(o) <= 2 for o in lines)
     found: list[str] = []
     number = -1
-    for series, owner in zip(block.series, owners, strict=True):
-        if named and owner is None:
+    for n, (series, owner, point) in enumerate(zip(block.series, owners, points, strict=True)):
+        if owner is None and (any(owners) or _is_diagonal(series)):
             found.append(grey)
-            continue
-        number += not (isinstance(block, Lines) and number >= 0 and _count(series) == 1)
-        found.append(_hue(number, hues, dark))
+        elif shared and owner is not None:
+            found.append(found[-1] if point else hues[owner] if last[owner] == n else _paler(hues[owner], dark))
+        else:
+            number += not (point and number >= 0)
+            found.append(_hue(number, hues, dark))
     return found
+
+
+def _paler(hue: str, dark: bool) -> str:
+    ground = 0x16 if dark else 0xFB
+    parts = (int(hue[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(0.5 * part + 0.5 * ground):02x}" for part in parts)
+
+
+def _is_diagonal(series: Series) -> bool:
+    return len(series.x) > 1 and tuple(series.x) == tuple(series.y)
 
 
 def _hue(number: int, hues: Mapping[str, str], dark: bool) -> str:

@@ -20,8 +20,9 @@ from typing import Any
 from textual.message import Message
 
 from fierce_tools.errors import EXIT_CODES
+from fierce_tools.tui.questions import EXPERIMENTS
 
-# Commands that can tell their progress as lines of JSON.
+# Commands that can tell their progress as lines of JSON; experiments do so too.
 TELLING = ("train", "distill", "distill-chain", "mutual")
 # How long a job is given after it was asked to stop, after it was told to, and after it was killed (seconds).
 GRACE = ((signal.SIGINT, 12.0), (signal.SIGTERM, 4.0), (getattr(signal, "SIGKILL", signal.SIGTERM), 4.0))
@@ -76,12 +77,14 @@ class Job:
 
     @property
     def problem(self) -> str:
-        """Why it failed: what it said last, and its exit code."""
+        """Why it failed: what it said last, and its exit code; of one that was killed, by which signal."""
         if self.state != "failed":
             return ""
         said = next(
             (text for stream, text in reversed(self.log) if stream == "err" and text.strip()), "it said nothing"
         )
+        if self.code is not None and self.code < 0:  # what it said last is not why
+            return meaning(self.code)
         return f"{said.removeprefix('fierce: ')} ({meaning(self.code)})"
 
     def read(self, stream: str, text: str) -> None:
@@ -91,11 +94,14 @@ class Job:
             if text.strip() or stream == "out":
                 self.log.append((stream, text[:LINE]))
             return
-        done, total = event.get("epoch", event.get("done")), event.get("epochs", event.get("total"))
-        if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
-            self.share = min(max(done / total, 0.0), 1.0)
+        share = _share(event)
+        self.share = self.share if share is None else share
         figures = {"loss": event.get("train_loss"), "val accuracy": event.get("val_accuracy")}
         parts = [f"epoch {event['epoch']}/{event.get('epochs', '?')}"] if "epoch" in event else []
+        if "students" in event:
+            parts.append(f"{event.get('done', event.get('reused', '?'))} of {event['students']} students")
+        if "engine" in event:
+            parts.append(f"engine {event['engine']}")
         parts += [f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, int | float)]
         self.note = "  ".join(parts) or str(event.get("note", self.note))
 
@@ -134,7 +140,7 @@ class Jobs:
         return job
 
     async def _run(self, job: Job, columns: int | None) -> None:
-        told = ["--progress", "jsonl"] if job.arguments[0] in TELLING else []
+        told = ["--progress", "jsonl"] if tells(job.arguments) else []
         extra = {"COLUMNS": str(columns)} if columns else {}
         try:
             process = await asyncio.create_subprocess_exec(
@@ -242,13 +248,20 @@ class Jobs:
                 job.state = "cancelled"
 
 
+def tells(arguments: Sequence[str]) -> bool:
+    """Whether a command takes `--progress jsonl`."""
+    first, second = (*arguments, "", "")[:2]
+    return first in TELLING or (first == "analyze" and second in EXPERIMENTS.names())
+
+
 def meaning(code: int | None) -> str:
     """An exit code in words."""
     if code is None:
         return "it never started"
     if code < 0:
         with contextlib.suppress(ValueError):
-            return f"ended by {signal.Signals(-code).name}"
+            name = signal.Signals(-code).name
+            return f"ended by {name}" + (": by hand, or memory was short" if name == "SIGKILL" else "")
     return f"exit code {code}" + (f": {EXIT_CODES[code]}" if code in EXIT_CODES else "")
 
 
@@ -257,6 +270,16 @@ def bar(share: float, width: int) -> str:
     eighths = round(8 * width * min(max(share, 0.0), 1.0))
     whole, rest = divmod(eighths, 8)
     return ("█" * whole + (BLOCKS[rest - 1] if rest else "")).ljust(width, "·")
+
+
+def _share(event: Mapping[str, Any]) -> float | None:
+    """How much an event says is done, 0 to 1: by its `share`, or what is done of a total."""
+    done, total = event.get("share"), 1.0
+    if done is None:
+        done = event.get("epoch", event.get("done"))
+        total = event.get("epochs", event.get("students", event.get("total")))
+    known = isinstance(done, int | float) and isinstance(total, int | float) and total > 0
+    return min(max(done / total, 0.0), 1.0) if known else None
 
 
 def _event(text: str) -> dict[str, Any] | None:

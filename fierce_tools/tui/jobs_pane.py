@@ -10,7 +10,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option as Line
 
 from fierce_tools.drawn.cells import show_age
-from fierce_tools.tui.jobs import Job, JobNews, bar
+from fierce_tools.tui.jobs import TELLING, Job, JobNews, bar
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.prompt import Confirm
 from fierce_tools.tui.scroll import Scroll
@@ -194,5 +194,5 @@ def confirm_cancel(app: Asking, job: Job) -> None:
         if yes:
             app.run_worker(app.jobs.cancel(job), name="cancel", exit_on_error=False)
 
-    saves = "; a training saves first and can be resumed" if job.arguments[0] == "train" else ""
+    saves = " A training saves first and can be resumed." if job.arguments[0] in TELLING else ""
     app.push_screen(Confirm(f"cancel {job.title}?{saves}"), answered)

@@ -23,6 +23,7 @@ from fierce_tools.sources import Source
 EXPERIMENTS = Menu("experiments", "experiment")
 SPLITS = ("train", "val", "test")
 DATA, PANEL, DRAWS = "Data", "Options", "Draws under augmentation"
+STUDENTS = "Students"
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,18 @@ class Question:
         nodes = [n for n in parsed(self.menu.source(self.name)).body if isinstance(n, ast.ImportFrom)]
         return any(n.module == "fierce_tools.report" and any(a.name == "Images" for a in n.names) for n in nodes)
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is an experiment: it trains students of checkpoints, and knows no snapshots of runs by number."""
+        return self.menu == EXPERIMENTS
+
     def options(self) -> list[tuple[str, Option]]:
         """Every option of its command that shapes the answer, under the heading it belongs to."""
         spec = self.spec
+        if self.trains:
+            common = getattr(binding, "students", None)
+            shared = common().options if common is not None else ()
+            return [*((PANEL, o) for o in spec.options), *((STUDENTS, o) for o in shared)]
         found = [(DATA, Option("split", "choice", self.split, "which split of the data", SPLITS))]
         if any(a.startswith("teacher_") for a in (*spec.arrays, *spec.optional_arrays)):
             needed = any(a.startswith("teacher_") for a in spec.arrays)
@@ -194,6 +204,8 @@ def snapshots(runs: Iterable[Run]) -> list[str | None]:
 def command(question: Question, paths: Sequence[str], epoch: str | None, given: Mapping[str, Any]) -> list[str]:
     """The arguments of `fierce` that ask these runs."""
     spot = ["--epochs", epoch.lstrip("0") or "0" if epoch.isdecimal() else epoch] if epoch is not None else []
+    if question.trains and epoch is not None:
+        paths, spot = [os.path.join(path, "epochs", f"{epoch}.safetensors") for path in paths], []
     shown = ["--images"] if question.shows_images else []  # which keeps them with the answer
     return ["analyze", question.name, *paths, *spot, *arguments(question.options(), given), *shown]
 

@@ -60,6 +60,7 @@ class RunsTable(ScrollView, can_focus=True):
         self.pins: frozenset[str] = frozenset()
         self.note = ""
         self._folded = False
+        self._ages: list[str] = []
         self._widths: dict[str, int] = {"name": 10}
 
     @property
@@ -99,6 +100,16 @@ class RunsTable(ScrollView, can_focus=True):
         if (before and before.key) != (now and now.key):
             self.post_message(self.Moved())
         self.refresh()
+
+    def tick(self) -> None:
+        """Time went by: draw the ages that are seen anew where they read otherwise now."""
+        if "age" in self._widths:
+            top = int(self.scroll_offset.y)
+            ages = [cells.cell("age", line.row) for line in self.lines[top : top + self.size.height]]
+            if ages != self._ages:
+                self._ages = ages
+                self._measure()
+                self.refresh()
 
     def remark(self, marks: Mapping[str, tuple[str, str]]) -> None:
         """Other marks on the same lines."""

@@ -21,6 +21,13 @@ NAME = Option("name", "str", None, "the run's name; made from the recipe where n
 CHOICE, ARGUMENT = "choice of ", "argument of "
 
 
+def needs_teacher(loss: Mapping[str, Any]) -> bool:
+    """Whether a recipe's loss cannot be had in `fierce train`: it learns from a teacher."""
+    spec = binding.read(menu.LOSSES, str(loss.get("name", recipe.DEFAULTS["loss"])))
+    soft = any(a.startswith("teacher_") for a in spec.optional_arrays) and loss.get("noise_on") == "teacher"
+    return soft or any(a.startswith("teacher_") for a in spec.arrays)
+
+
 class TrainForm(Form):
     """`fierce train`: data, model and loss, their options, and how it is trained. `like` is a recipe to start from."""
 

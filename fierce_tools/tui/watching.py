@@ -82,6 +82,7 @@ class Watching(Screen[None], inherit_bindings=False):
             self._pumping.resume()
         except Exception as error:
             self._fail(error)
+        self.table.tick()
         self.tell()
 
     def pump(self) -> None:

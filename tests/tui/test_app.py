@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +254,34 @@ def test_export_of_what_is_on_the_screen(runs_root: Path, tmp_path: Path) -> Non
     values = json.loads((tmp_path / "curves.json").read_text())
     assert values[0]["run"] == "ce-s0"
     assert values[-1]["val_accuracy"] == rows(8)[-1]["val_accuracy"]
-    assert "<svg" in (tmp_path / "fierce.svg").read_text()
+    picture = (tmp_path / "fierce.svg").read_text()
+    assert "<svg" in picture
+    assert "cdnjs" not in picture, "it can be looked at anywhere"
+
+
+def test_nothing_is_exported_where_there_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        for tab in ("1", "7", "8"):
+            await pilot.press(tab, "e")
+            await pilot.pause()
+            assert app.screen is app.home, tab
+
+    drive(tmp_path / "runs", body)
+
+
+def test_ages_grow_although_no_file_changes(runs_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("slash", *"ce-s2", "enter")
+        await settled(app, pilot)
+        assert " 5h" in text_of(app)
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 4 * 3600)
+        await look(app, pilot)
+        assert " 9h" in text_of(app)
+
+    drive(runs_root, body)
 
 
 def test_help_is_the_table_of_keys(runs_root: Path) -> None:

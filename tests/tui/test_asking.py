@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from driving import drive, settled, text_of
@@ -25,6 +26,7 @@ from fierce_tools.tui.asking import Chooser
 from fierce_tools.tui.compare import ComparePane, figures, recipes
 from fierce_tools.tui.forms import AskForm
 from fierce_tools.tui.images import Gallery, Large
+from fierce_tools.tui.jobs import Job, JobNews
 from fierce_tools.tui.jobs_pane import JobsPane
 from fierce_tools.tui.prompt import Confirm
 from fierce_tools.tui.run_page import RunPage
@@ -118,6 +120,47 @@ def test_what_was_not_asked_offers_its_command_and_form(asked_root: Path) -> Non
         assert app.screen is app.home
 
     drive(asked_root, body, (80, 24))
+
+
+def test_enter_on_a_run_opens_its_page_whatever_tab_is_open(asked_root: Path) -> None:
+    async def body(app: Dashboard, pilot: Any) -> None:
+        for tab in ("3", "7"):
+            await pilot.press(tab, "M")
+            await settled(app, pilot)
+            assert app.focused is app.home.table
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(app.screen, RunPage), tab
+            await pilot.press("escape", "M")
+        assert app.jobs.all == []
+        await pilot.press("M")
+        await until(lambda: "tab ↵ tests" in text_of(app), pilot)
+        await pilot.press("tab")
+        await until(lambda: "· ↵ tests" in text_of(app), pilot)
+
+    drive(asked_root, body)
+
+
+def test_what_an_experiment_printed_stands_in_its_tab(asked_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are not kept, so that the job's results are shown, for just those runs."""
+    experiment = Mock(trains=True, summary="How well is a class learnt that nobody showed?", options=list)
+    experiment.name, experiment.shows_images = "calibration", False
+    monkeypatch.setattr(AnalysisPane, "asked", property(lambda self: experiment))
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("3")
+        await settled(app, pilot)
+        name = app.home.table.lines[0].row["name"]
+        job = Job(1, "x", ("analyze", "calibration", f"runs/{name}/epochs/0001.safetensors"), state="done", code=0)
+        job.read("out", "missing class  accuracy")
+        app.jobs.all.append(job)
+        app.home.pane.post_message(JobNews(job))
+        await until(lambda: "missing class  accuracy" in text_of(app), pilot)
+        assert "asks again" in text_of(app)
+        await pilot.press("j")
+        await until(lambda: "missing class  accuracy" not in text_of(app), pilot)
+
+    drive(asked_root, body)
 
 
 def test_ask_as_a_job_and_see_the_answer(asked_root: Path) -> None:
@@ -365,6 +408,43 @@ def test_training_from_a_form(asked_root: Path) -> None:
         assert app.jobs.all == []
 
     drive(asked_root, body)
+
+
+@pytest.mark.parametrize(
+    ("loss", "section", "asked"),
+    [
+        ('name = "kd"\ntemperature = 9.0', "[distill]", []),
+        ('name = "noisy-labels"\nnoise_on = "teacher"', "[distill]", []),
+        ('name = "noisy-labels"\nnoise_on = "smoothed"', "[distill]", ["--loss", "noisy-labels"]),
+        ('name = "ce"', "[mutual]", []),
+    ],
+)
+def test_a_form_like_a_student_or_a_peer_is_one_that_can_train(
+    asked_root: Path, loss: str, section: str, asked: list[str]
+) -> None:
+    for name in ("one", "two"):
+        path = asked_root / name / "recipe.toml"
+        data, model = '[data]\nname = "digits"\n', '[model]\nname = "linear"\n'
+        path.write_text(f"{data}{model}[loss]\n{loss}\n[train]\nepochs = 7\n{section}\n{TAUGHT[section]}\n")
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("T")
+        await pilot.pause()
+        form = app.screen
+        assert isinstance(form, TrainForm)
+        found = form.arguments()
+        assert ("--loss" in found) == bool(asked)
+        assert asked == [] or " ".join(asked) in " ".join(found)
+        assert found[found.index("--epochs") + 1] == "7", "the rest is its own"
+        assert any(section[1:-1] in toast.message for toast in app._notifications)
+
+    drive(asked_root, body)
+
+
+TAUGHT = {
+    "[distill]": 'method = "kd"\nteachers = ["t"]',
+    "[mutual]": 'models = ["linear", "linear"]\nmethod = "dml"',
+}
 
 
 def test_nothing_heavy_is_loaded(asked_root: Path) -> None:

@@ -81,9 +81,13 @@ def test_colours_of_sources_and_references() -> None:
     assert colours(curve, hues, True) == [RED, GREY, BLUE]
     several = Lines("", "", "", tuple(Series(n, (0, 1), (0, 1)) for n in ("d-ce before", "d-ce after", "perfect")))
     first, second, third = colours(several, hues, True)
-    assert first != second
+    assert first != second == RED, "what is said last of a source has its colour, what was before is paler"
     assert third == GREY
-    optimum = Lines("", "", "", (Series("NLL", (0, 1), (0, 1)), Series("at T*", (1,), (0,))))
+    each = Lines("", "", "", tuple(Series(f"d-ce class {n}", (0, 1), (1, n)) for n in range(4)))
+    assert len(set(colours(each, hues, True))) == 4, "more than two are told apart"
+    alone = Lines("", "", "", (Series("perfect", (0, 0.5, 1), (0, 0.5, 1)), Series("before", (0, 1), (1, 0))))
+    assert colours(alone, {"x": RED}, True) == [GREY, RED]
+    optimum = Lines("", "", "", (Series("NLL", (0, 1), (1, 0)), Series("at T*", (1,), (0,))))
     assert len(set(colours(optimum, {}, True))) == 1, "a point has the colour of its line"
     assert colours(optimum, {"x": RED}, True)[0] == RED
 

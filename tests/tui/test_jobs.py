@@ -89,9 +89,9 @@ def test_a_crash_inside_a_job_is_shown_with_its_last_lines(program) -> None:
     assert (job.state, job.code) == ("failed", 1)
     assert job.problem.startswith("ZeroDivisionError: division by zero (exit code 1")
     assert job.log[0] == ("err", "begun")
-    program("import os\nos.kill(os.getpid(), 9)\n")
+    program("import os, sys\nprint('all is well', file=sys.stderr)\nos.kill(os.getpid(), 9)\n")
     job, _ = ran("analyze", "x")
-    assert job.problem == "it said nothing (ended by SIGKILL)"
+    assert job.problem == "ended by SIGKILL: by hand, or memory was short", "not what it said last"
 
 
 def test_lines_of_any_kind(program) -> None:
@@ -109,6 +109,43 @@ def test_lines_of_any_kind(program) -> None:
     assert len(texts[3]) == jobs.LINE
     assert texts[4] == "last"
     assert len(news) < 6, "at a pace"
+
+
+def test_an_experiment_tells_its_share(program, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Experiments:
+        def names(self) -> tuple[str, ...]:
+            return ("missing-class",)
+
+    monkeypatch.setattr(jobs, "EXPERIMENTS", Experiments())
+    assert jobs.tells(("analyze", "missing-class", "a"))
+    assert not jobs.tells(("analyze", "entropy", "missing-class"))
+    assert jobs.tells(("distill", "--teacher", "a"))
+    assert not jobs.tells(("analyze",))
+    program(
+        "import json, sys, time\nassert sys.argv[-2:] == ['--progress', 'jsonl']\n"
+        "def say(**event): print(json.dumps(event), file=sys.stderr, flush=True)\n"
+        "say(event='engine', engine='stacked', seconds={})\n"
+        "say(event='students', done=3, students=40, share=0.25)\ntime.sleep(0.4)\nsys.exit(3)\n"
+    )
+    job, _ = ran("analyze", "missing-class", "a")
+    assert job.code == 3, job.log
+    assert job.share == 0.25, "work is not done student by student"
+    assert job.note == "3 of 40 students"
+    assert not job.log
+
+
+@pytest.mark.parametrize(
+    ("event", "share"),
+    [
+        ({"done": 3, "students": 12}, 0.25),
+        ({"share": 1.7}, 1.0),
+        ({"share": None, "epoch": 1, "epochs": 4}, 0.25),
+        ({"epoch": 1}, None),
+        ({"share": "much"}, None),
+    ],
+)
+def test_shares(event: dict[str, object], share: float | None) -> None:
+    assert jobs._share(event) == share
 
 
 def test_a_log_keeps_its_end(program) -> None:

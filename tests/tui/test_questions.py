@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_snapshots_in_the_command(digits_run: Path) -> None:
     entropy = questions.questions()["entropy"]
     assert command(entropy, ["a"], "0002", {})[2:] == ["a", "--epochs", "2"]
     assert command(entropy, ["a"], "best", {})[2:] == ["a", "--epochs", "best"]
+
+
+def test_an_experiment_is_asked_by_its_own_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It trains students, so it has their options and no split; a snapshot is given by its file."""
+    shared = (binding.Option("student", "str", None, "which", optional=True),)
+    monkeypatch.setattr(binding, "students", lambda: Mock(options=shared), raising=False)
+    own = (binding.Option("classes", "ints", (), "left out"),)
+    monkeypatch.setattr(binding, "read", lambda menu, name: Mock(options=own, summary="s", arrays=(), presets={}))
+    monkeypatch.setattr(questions.Question, "shows_images", property(lambda self: False))
+    question = questions.Question("missing-class", questions.EXPERIMENTS)
+    assert [o.name for _, o in question.options()] == ["classes", "student"]
+    assert command(question, ["runs/a"], "0002", {"classes": (3,), "student": "mlp:16"}) == [
+        "analyze", "missing-class", "runs/a/epochs/0002.safetensors", "--classes", "3", "--student", "mlp:16",
+    ]  # fmt: skip
+    monkeypatch.delattr(binding, "students")
+    assert [o.name for _, o in question.options()] == ["classes"], "where there are none"
 
 
 def test_answers_of_several_runs_under_the_same_options(digits_run: Path, tmp_path: Path) -> None:
