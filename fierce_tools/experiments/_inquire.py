@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from fierce_tools import binding, recipe
+from fierce_tools import __version__, arrayfile, binding, files, recipe
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments._ask import plain
 from fierce_tools.experiments._gather import Places
@@ -59,7 +60,22 @@ def inquire(
         "format": 1, "analysis": spec.name, "options": plain({**own, **shared, **trained}), "split": "test",
         "results": [{"sources": sources, "values": plain(asdict(result))}],
     }  # fmt: skip
-    return result.report(), document
+    report = result.report()
+    if len(found) == 1 and places.data is None:
+        _keep(found[0], document, report)
+    return report, document
+
+
+def _keep(source: Source, document: Mapping[str, Any], report: Report) -> None:
+    """Lay the answer beside the checkpoint, for others to show; asked again, it is made anew of the kept students."""
+    identity = {
+        "analysis": document["analysis"], "options": document["options"], "split": document["split"],
+        "input_sha256": source.sha256, "version": __version__,
+    }  # fmt: skip
+    path = source.analysis_path(document["analysis"], arrayfile.name_of(identity))
+    with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer
+        values = document["results"][0]["values"]
+        files.write_json(path, {"identity": identity, "values": values, "report": plain(report.to_dict())})
 
 
 def _workshop(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fierce_tools import sources
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments import missing_class
 from fierce_tools.experiments._gather import Places
@@ -174,6 +175,16 @@ def test_the_command_prints_one_document(fierce: Any, taught: Path) -> None:
         os.environ["COLUMNS"] = before
         assert max(map(len, [line for line in text.splitlines() if " " not in line.strip() or "│" in line])) <= columns
         assert "hard: missing class, accuracy" in text
+
+
+def test_one_checkpoints_answer_lies_beside_it(fierce: Any, taught: Path) -> None:
+    asked = ("analyze", "missing-class", "hard", "--drop", "1", "--temperatures", "9", *FLAGS)
+    code, out, err = fierce(*asked, "--format", "json", "--runs-dir", str(taught))
+    assert code == 0, err
+    (source,) = sources.locate("hard", taught)
+    kept = sources.answers(source, "missing-class")[0]
+    assert kept["values"] == json.loads(out)["results"][0]["values"]
+    assert kept["report"]["blocks"][0]["kind"] == "Heat"
 
 
 @pytest.mark.parametrize(("more", "code", "said"), [
