@@ -21,7 +21,7 @@ import torch
 from bench_analysis import medians, tell
 
 from fierce_tools import recipe
-from fierce_tools.cli.train import tune_allocator
+from fierce_tools.cli.session import tune_allocator
 from fierce_tools.data import digits
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.menu import MODELS

@@ -22,7 +22,7 @@ from bench_analysis import medians, tell
 from torch.nn import functional as F
 
 from fierce_tools import recipe
-from fierce_tools.cli.train import tune_allocator
+from fierce_tools.cli.session import tune_allocator
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.training._teachers import Teacher
 from fierce_tools.training.augment import Augment

@@ -108,7 +108,7 @@ class Cells:
 @contextmanager
 def watched(mode: str) -> Iterator[Callable[[Any], None]]:
     """A listener for what runs and students say; the first Ctrl-C ends the step, saves, and raises Interrupted."""
-    from fierce_tools.cli.train import stopping
+    from fierce_tools.cli.session import stopping
 
     cells, students = Cells(mode), Students(mode)
     where = ""

@@ -11,22 +11,20 @@ import typer
 from fierce_tools import files, recipe, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, completer, extend, pairs
-from fierce_tools.cli.train import (
+from fierce_tools.cli.planning import (
     Name,
     Recipes,
     Resume,
     Settings,
     at_places,
     choice,
-    go,
     named_here,
     nothing_else,
     parameters,
     planned,
-    print_result,
-    tune_allocator,
     unfinished,
 )
+from fierce_tools.cli.session import go, print_result, tune_allocator
 from fierce_tools.errors import Interrupted, UsageError
 from fierce_tools.menu import DATASETS, MODELS
 from fierce_tools.recipe import PLACES, Recipe

@@ -13,7 +13,8 @@ from fierce_tools import files, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.distill import Data, Student, begun, checkpoint_of, compared, flags, student_recipe, trained
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
-from fierce_tools.cli.train import Settings, tune_allocator
+from fierce_tools.cli.planning import Settings
+from fierce_tools.cli.session import tune_allocator
 from fierce_tools.recipe import Recipe
 from fierce_tools.report import Cell
 

@@ -59,7 +59,7 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools import sources
         from fierce_tools.cli import saving
         from fierce_tools.cli.progress import Students
-        from fierce_tools.cli.train import tune_allocator
+        from fierce_tools.cli.session import tune_allocator
         from fierce_tools.experiments._gather import Places
         from fierce_tools.experiments._inquire import inquire
 

@@ -12,8 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from fierce_tools import recipe, runs
-from fierce_tools.cli import text
-from fierce_tools.cli import train as alone
+from fierce_tools.cli import planning, session, text
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend, pairs
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, split
@@ -47,8 +46,8 @@ def mutual(
             show_default="two of the dataset's",
         ),
     ] = [],  # noqa: B006
-    data: alone.choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
-    settings: alone.Settings = [],  # noqa: B006
+    data: planning.choice(DATASETS, "digits") = None,  # type: ignore[valid-type]
+    settings: planning.Settings = [],  # noqa: B006
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="NAME", help="Name of the group.", show_default="made from the recipe"),
@@ -84,15 +83,15 @@ def mutual(
         raise UsageError(f"{' and '.join(files)} are two recipes", "give one")
     if resume is not None:
         places = {k: given.pop(k) for k in PLACES if k in given}
-        alone.nothing_else({"models": named, "data": data, "name": name, "set": settings, **given}, " ".join(files))
+        planning.nothing_else({"models": named, "data": data, "name": name, "set": settings, **given}, " ".join(files))
         _resume(runs.find(resume, root), places, factory, progress, format)
         return
     document = recipe.load(Path(files[0])) if files else {}
     recipe.check_sections(document)
-    made = alone.with_whole_paths(resolved(document, named, data, pairs(settings), given))
+    made = planning.with_whole_paths(resolved(document, named, data, pairs(settings), given))
     from fierce_tools.experiments._mutual import create, prepare_peers
 
-    alone.tune_allocator()
+    session.tune_allocator()
     trusted = next((split(m)[1] for m in named if split(m)[0] == "factory"), None)
     prepared = prepare_peers(made, factory or trusted)
     _go(prepared, create(root, made, name), progress, format)
@@ -116,7 +115,7 @@ def resolved(
         elif recipe.owners(key)[0][0] == "model":
             of_models[key] = value
         else:
-            overrides[f"{alone.section_of(key, choices)}.{key}"] = value
+            overrides[f"{planning.section_of(key, choices)}.{key}"] = value
     if "mutual" not in document:  # a recipe of one model: two of it, unless others are named
         table = dict(document.get("model") or {})
         named = named or [str(table["name"])] * 2 if "name" in table else named
@@ -137,18 +136,18 @@ def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress
     from fierce_tools.experiments._mutual import group_of, prepare_peers
 
     group = group_of(run)
-    alone.unfinished(group.run)
-    alone.tune_allocator()
-    _go(prepare_peers(alone.at_places(group.run.recipe(), places), factory), group, progress, format)
+    planning.unfinished(group.run)
+    session.tune_allocator()
+    _go(prepare_peers(planning.at_places(group.run.recipe(), places), factory), group, progress, format)
 
 
 def _go(prepared: Any, group: Any, progress: str, format: str) -> None:
     from fierce_tools.experiments._mutual import record_peers
 
-    alone.announce(prepared, group.run)
+    session.announce(prepared, group.run)
     text.say(learning(prepared))
     events = record_peers(prepared, group, ["fierce", *sys.argv[1:]])
-    result = alone.follow(events, group.run, prepared.epochs, progress, "mutual")
+    result = session.follow(events, group.run, prepared.epochs, progress, "mutual")
     if format == "json":
         text.print_json(result)
     else:
@@ -186,7 +185,7 @@ def _print_result(result: dict[str, Any]) -> None:
 def parameters() -> list[Parameter]:
     """Every option of datasets, models, training and of mutual learning, as flags under panels."""
     own = [Parameter(option, "Mutual learning") for option in recipe.spec("mutual").options if option.name != "models"]
-    return own + [p for p in alone.parameters() if not p.panel.startswith("Loss ")]
+    return own + [p for p in planning.parameters() if not p.panel.startswith("Loss ")]
 
 
 def command() -> Callable[..., None]:

@@ -15,16 +15,8 @@ import typer
 from fierce_tools import recipe, runs
 from fierce_tools.cli import distill, text
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
-from fierce_tools.cli.train import (
-    Preset,
-    Recipes,
-    Settings,
-    choice,
-    named_here,
-    planned,
-    section_of,
-    tune_allocator,
-)
+from fierce_tools.cli.planning import Preset, Recipes, Settings, choice, named_here, planned, section_of
+from fierce_tools.cli.session import tune_allocator
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, LOSSES, MODELS, unknown
 from fierce_tools.recipe import MENUS, Recipe

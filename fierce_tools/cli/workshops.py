@@ -13,7 +13,7 @@ from fierce_tools import binding, recipe, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend, pairs
-from fierce_tools.cli.train import Settings, choice
+from fierce_tools.cli.planning import Settings, choice
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, EXPERIMENTS
 
@@ -48,7 +48,7 @@ def command(name: str) -> Callable[..., None]:
     ) -> None:
         from fierce_tools.cli import saving
         from fierce_tools.cli.cells import check_failed, watched
-        from fierce_tools.cli.train import tune_allocator
+        from fierce_tools.cli.session import tune_allocator
         from fierce_tools.experiments._gather import Places
         from fierce_tools.experiments._inquire import inquire
 
