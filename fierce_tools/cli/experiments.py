@@ -12,7 +12,7 @@ from fierce_tools import binding, runs
 from fierce_tools.cli import text, workshops
 from fierce_tools.cli.analyze import distinct
 from fierce_tools.cli.infer import Data, DataRoot, Device, Download
-from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend
+from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, Save, extend
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import EXPERIMENTS
 
@@ -42,16 +42,7 @@ def _command(name: str) -> Callable[..., None]:
         factory: Factory = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what was kept.")] = False,
         runs_dir: RunsDir = None,
-        save: Annotated[
-            str | None,
-            typer.Option(
-                "--save",
-                metavar="FILE",
-                help="Save it: charts .png .svg .pdf, tables .md .csv, or .json.",
-                show_default=False,
-                rich_help_panel="Output",
-            ),
-        ] = None,
+        save: Save = None,
         progress: Progress = "auto",
         format: Format = "text",
         **options: Any,

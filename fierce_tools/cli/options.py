@@ -30,6 +30,16 @@ Progress = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Save = Annotated[
+    str | None,
+    typer.Option(
+        "--save",
+        metavar="FILE",
+        help="Save it: charts .png .svg .pdf, tables .md .csv, or .json.",
+        show_default=False,
+        rich_help_panel="Output",
+    ),
+]
 Factory = Annotated[
     str | None,
     typer.Option(

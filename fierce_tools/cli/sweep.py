@@ -14,7 +14,7 @@ import typer
 
 from fierce_tools import recipe, runs
 from fierce_tools.cli import distill, text
-from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, extend, pairs
+from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, Save, extend, pairs
 from fierce_tools.cli.planning import Preset, Recipes, Settings, choice, named_here, planned, section_of
 from fierce_tools.cli.session import tune_allocator
 from fierce_tools.errors import UsageError
@@ -48,16 +48,7 @@ def sweep(
     settings: Settings = [],  # noqa: B006
     fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what is done already.")] = False,
     factory: Factory = None,
-    save: Annotated[
-        str | None,
-        typer.Option(
-            "--save",
-            metavar="FILE",
-            help="Save it: charts .png .svg .pdf, tables .md .csv, or .json.",
-            show_default=False,
-            rich_help_panel="Output",
-        ),
-    ] = None,
+    save: Save = None,
     runs_dir: RunsDir = None,
     progress: Progress = "auto",
     format: Format = "text",

@@ -12,7 +12,7 @@ import typer
 from fierce_tools import binding, recipe, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import DataRoot, Device, Download
-from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, extend, pairs
+from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, Save, extend, pairs
 from fierce_tools.cli.planning import Settings, choice
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, EXPERIMENTS
@@ -32,16 +32,7 @@ def command(name: str) -> Callable[..., None]:
         factory: Factory = None,
         fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what is done already.")] = False,
         runs_dir: RunsDir = None,
-        save: Annotated[
-            str | None,
-            typer.Option(
-                "--save",
-                metavar="FILE",
-                help="Save it: charts .png .svg .pdf, tables .md .csv, or .json.",
-                show_default=False,
-                rich_help_panel="Output",
-            ),
-        ] = None,
+        save: Save = None,
         progress: Progress = "auto",
         format: Format = "text",
         **options: Any,
