@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, ClassVar
 
-from textual import events, on
-from textual.app import ComposeResult
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.css.query import NoMatches
 from textual.message import Message
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 from textual.widgets import Input, Label, Select, Static, Switch
+from textual.widgets.select import NoSelection
 
 from fierce_tools.binding import KINDS, Option
 from fierce_tools.errors import UsageError
@@ -23,6 +25,11 @@ class Choice(Select[str], inherit_bindings=False):
     """A list to choose from; arrows go on to the next line, space opens it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "show_overlay", "choose", show=False)]
+
+    def _watch_value(self, value: str | NoSelection) -> None:
+        # A form that is closed while it is being mounted removes the label that would show the value.
+        with contextlib.suppress(NoMatches):
+            super()._watch_value(value)
 
 
 class Toggle(Switch, inherit_bindings=False):
@@ -72,28 +79,39 @@ class Field(Horizontal):
         super().__init__()
         self.option = option
         self.default = option.default if default is None else default
-        self._given = value
+        self.raw = self._written(value)  # as it is typed or chosen
+        self._shown: AwaitMount | None = None
 
-    def compose(self) -> ComposeResult:
-        """The name, the editor, the help."""
-        yield Label(self.label, classes="name", markup=False)
-        yield self._editor()
-        yield Static(self.option.help, classes="help", markup=False)
+    def _written(self, value: Any) -> Any:
+        option = self.option
+        if option.kind == "bool":
+            return bool(value)
+        if option.kind == "choice":
+            chosen = NONE if value is None else str(value)
+            return chosen if chosen in self._choices else self._choices[0]
+        return "" if value is None else written(option, value)
+
+    @property
+    def _choices(self) -> list[str]:
+        return [*([NONE] if self.option.optional else []), *self.option.choices]
+
+    def reveal(self) -> AwaitMount:
+        """Mount the name, the editor and the help, once; a field far from the screen is an empty line."""
+        if self._shown is None:
+            name = Label(self.label, classes="name", markup=False)
+            self._shown = self.mount(name, self._editor(), Static(self.option.help, classes="help", markup=False))
+            self._mark()
+        return self._shown
 
     def _editor(self) -> Widget:
-        option, value = self.option, self._given
+        option = self.option
         if option.kind == "bool":
-            return Toggle(bool(value), animate=False, classes="editor")
+            return Toggle(self.raw, animate=False, classes="editor")
         if option.kind == "choice":
-            choices = [*([NONE] if option.optional else []), *option.choices]
-            chosen = NONE if value is None else str(value)
-            return Choice(
-                [(c, c) for c in choices], value=chosen if chosen in choices else choices[0], allow_blank=False,
-                compact=True, classes="editor",
-            )  # fmt: skip
-        text = "" if value is None else written(option, value)
+            pairs = [(c, c) for c in self._choices]
+            return Choice(pairs, value=self.raw, allow_blank=False, compact=True, classes="editor")
         hint = NONE if option.optional else option.shown_default
-        return Input(text, placeholder=hint, compact=True, select_on_focus=False, classes="editor")
+        return Input(self.raw, placeholder=hint, compact=True, select_on_focus=False, classes="editor")
 
     @property
     def label(self) -> str:
@@ -102,15 +120,8 @@ class Field(Horizontal):
 
     @property
     def editor(self) -> Widget:
-        """What takes the focus."""
+        """What takes the focus; there is none before the field was revealed."""
         return self.query_one(".editor")
-
-    @property
-    def raw(self) -> Any:
-        """What was set, as it was typed."""
-        editor = self.editor
-        assert isinstance(editor, Input | Select | Switch)
-        return editor.value
 
     def value(self) -> Any:
         """The value as the option's type; an empty line is the default. Raises UsageError."""
@@ -143,9 +154,15 @@ class Field(Horizontal):
     @on(Input.Changed)
     @on(Select.Changed)
     @on(Switch.Changed)
-    def _on_changed(self, event: events.Event) -> None:
+    def _on_changed(self, event: Input.Changed | Select.Changed | Switch.Changed) -> None:
         event.stop()
+        if event.value == self.raw:  # editors tell of their first value too
+            return
+        self.raw = event.value
+        self._mark()
+        self.post_message(self.Changed(self))
+
+    def _mark(self) -> None:
         problem = self.problem
         self.set_class(bool(problem), "wrong")
         self.set_class(not problem and self.value() != self.default, "changed")
-        self.post_message(self.Changed(self))

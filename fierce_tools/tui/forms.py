@@ -23,14 +23,16 @@ from fierce_tools.tui.scroll import Scroll
 
 Run = Callable[[str, list[str]], None]
 NARROW = 96
+# Lines above and below the screen whose fields are mounted too.
+MARGIN = 5
 
 
 class Form(Page):
     """Fields under headings. `run` is called with a title and the command's arguments when it is sent off."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab,down", "app.focus_next", "next", show=False),
-        Binding("shift+tab,up", "app.focus_previous", "previous", show=False),
+        Binding("tab,down", "go(1)", "next", show=False),
+        Binding("shift+tab,up", "go(-1)", "previous", show=False),
         Binding("enter", "send", "run", show=False),
         Binding("ctrl+r", "send", "run", show=False, priority=True),
         Binding("ctrl+y", "copy", "copy the command", show=False, priority=True),
@@ -58,6 +60,7 @@ class Form(Page):
         super().__init__()
         self.heading, self.summary = title, summary
         self._run = run
+        self._fields: list[Field] = []
 
     # What a form is made of.
 
@@ -87,14 +90,16 @@ class Form(Page):
     def widgets(self) -> list[Label | Field]:
         """Headings and fields in their order."""
         found: list[Label | Field] = []
+        self._fields = []
         for heading, fields in self.groups():
             if fields:
                 found += [Label(heading, classes="heading", markup=False), *fields]
+                self._fields += fields
         return found
 
     def fields(self) -> list[Field]:
-        """Every field that is shown."""
-        return list(self.query(Field))
+        """Every field, in sight or not."""
+        return self._fields
 
     def values(self) -> dict[str, Any]:
         """Every value by its option's name. Raises UsageError."""
@@ -104,18 +109,40 @@ class Form(Page):
 
     def on_mount(self) -> None:
         """The first field, and the command."""
+        self.watch(self.query_one("#fields", Scroll), "scroll_y", self.reveal, init=False)
         self.begin()
 
     def begin(self) -> None:
         """Put the focus on the first field."""
-        fields = self.fields()
-        if fields:
-            fields[0].editor.focus()
+        if self._fields:
+            self._focus(self._fields[0])
         self.tell()
+        self.call_after_refresh(self.reveal)
+
+    def _focus(self, field: Field) -> None:
+        field.reveal()
+        # At once, not with the next message: keys that were typed ahead belong to this field.
+        self.set_focus(field.editor)
+
+    def action_go(self, step: int) -> None:
+        """To the next field or the one before; round at the ends."""
+        current = self._current()
+        if self._fields:
+            self._focus(self._fields[(self._fields.index(current) + step) % len(self._fields) if current else 0])
+
+    def reveal(self) -> None:
+        """Mount what is in sight, and a few lines around it."""
+        box = self.query_one("#fields", Scroll)
+        first, last = box.scroll_y - MARGIN, box.scroll_y + box.size.height + MARGIN
+        with self.app.batch_update():
+            for field in self._fields:
+                if field.is_mounted and first <= field.virtual_region.y <= last:
+                    field.reveal()
 
     def on_resize(self, event: Resize) -> None:
         """Explanations beside the fields only where there is room."""
         self.set_class(event.size.width < NARROW, "narrow")
+        self.call_after_refresh(self.reveal)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Say what the field with the focus means."""
@@ -134,17 +161,16 @@ class Form(Page):
         """Run it."""
         self.action_send()
 
-    def problem(self) -> str:
-        """What is wrong, of the field with the focus first."""
+    def _checked(self) -> tuple[str, list[str]]:
+        """What is wrong, of the field with the focus first, or nothing and the command as it stands."""
         current = self._current()
-        for field in [*([current] if current is not None else []), *self.fields()]:
+        for field in [*([current] if current is not None else []), *self._fields]:
             if field.problem:
-                return field.problem
+                return field.problem, []
         try:
-            self.arguments()
+            return "", self.arguments()
         except UsageError as error:
-            return str(error)
-        return ""
+            return str(error), []
 
     def _current(self) -> Field | None:
         focused = self.focused
@@ -154,30 +180,31 @@ class Form(Page):
         """Show the command, and the problem or the meaning of the field."""
         if not self.is_mounted:
             return
-        problem, current = self.problem(), self._current()
+        current = self._current()
+        problem, arguments = self._checked()
         meaning = self.query_one("#meaning", Static)
         meaning.set_class(bool(problem), "wrong")
         meaning.update(problem or (current.meaning if current is not None else ""))
         if not problem:
-            self.query_one("#command", Static).update(f"$ {questions.shown(self.arguments())}")
+            self.query_one("#command", Static).update(f"$ {questions.shown(arguments)}")
 
     def action_send(self) -> None:
         """Run it, unless something is wrong."""
-        problem = self.problem()
+        problem, arguments = self._checked()
         if problem:
             self.notify(problem, severity="error", markup=False)
             return
-        title, arguments = self.job(), self.arguments()
+        title = self.job()
         self.dismiss()
         self._run(title, arguments)
 
     def action_copy(self) -> None:
         """The command to the clipboard."""
-        problem = self.problem()
+        problem, arguments = self._checked()
         if problem:
             self.notify(problem, severity="error", markup=False)
             return
-        self.app.copy_to_clipboard(questions.shown(self.arguments()))
+        self.app.copy_to_clipboard(questions.shown(arguments))
         self.notify("the command is in the clipboard")
 
     do_copy = action_copy

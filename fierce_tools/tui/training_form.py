@@ -131,7 +131,8 @@ class TrainForm(Form):
         await box.mount_all(self.widgets())
         for field in self.fields():
             if field.option.name == focus:
-                field.editor.focus()
+                self._focus(field)
+        self.call_after_refresh(self.reveal)
 
     # What it stands for.
 

@@ -7,7 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from driving import make, rows
+from driving import idle, make, rows
+from textual.notifications import Notification
+
+
+@pytest.fixture(autouse=True)
+def _no_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Toasts stay, and a key is done when the app is at rest: nothing depends on how fast the machine is."""
+    monkeypatch.setattr(Notification, "time_left", property(lambda self: 86_400.0))
+    monkeypatch.setattr("textual.app.wait_for_idle", idle)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", idle)
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from textual._context import active_app
+from textual.screen import Screen
+
 from fierce_tools.tui.app import Dashboard
 from fierce_tools.tui.settings import Settings
 
@@ -93,13 +96,45 @@ def drive(root: Path, body: Body, size: tuple[int, int] = (120, 35), settings: S
     return app
 
 
+async def idle(*_: float) -> None:
+    """Wait until the app has nothing left to do: no message, no callback, no part of the screen to draw anew.
+
+    Timers that are not due and files or processes that have nothing new are not waited for. It stands in for Textual's
+    own waiting, which compares CPU time with wall time and so gives up too early on a busy machine.
+    """
+    app, loop = active_app.get(), asyncio.get_running_loop()
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)
+        if loop._ready:  # type: ignore[attr-defined]
+            continue
+        screen = app._screen_stack[-1] if app._screen_stack else None
+        if screen is None or not screen.is_running or not _waiting(screen):
+            return
+        screen._on_timer_update()
+    raise AssertionError(f"the app never came to rest: {app.screen}")
+
+
+# Turns of the event loop after which an app is taken to be caught in a circle.
+ROUNDS = 1_000_000
+
+
+def _waiting(screen: Screen[Any]) -> bool:
+    """Whether a screen would do something at its next update."""
+    shown = screen.is_current and not screen.app._batch_count
+    drawn = (screen._layout_required, screen._scroll_required, screen._repaint_required, screen._recompose_required)
+    return bool(screen._callbacks) or (shown and (any(drawn) or bool(screen._dirty_widgets)))
+
+
 async def settled(app: Dashboard, pilot: Any) -> None:
-    """Wait until everything on disk is read and shown."""
+    """Read and show everything on disk now, as the timers would in time."""
     await pilot.pause()
-    for _ in range(400):
-        if not app.store.busy and app.home.at_rest:
+    for _ in range(ROUNDS):
+        if app.home.at_rest:
             break
-        await asyncio.sleep(0.01)
+        app.home.pump()
+        await idle()
+    else:
+        raise AssertionError("never came to rest")
     await pilot.pause()
 
 

@@ -38,8 +38,11 @@ def filled(
     return sent
 
 
-def field(app: App[None], name: str) -> Field:
-    return next(f for f in app.screen.query(Field) if f.option.name == name)
+async def field(app: App[None], name: str) -> Field:
+    """A field by its option's name, brought to the screen."""
+    found = next(f for f in app.screen.query(Field) if f.option.name == name)
+    await found.reveal()
+    return found
 
 
 def shown(app: App[None], where: str) -> str:
@@ -61,8 +64,8 @@ def test_every_analysis_has_a_form(name: str) -> None:
 @pytest.mark.parametrize("size", [(120, 35), (80, 24)])
 def test_values_change_the_command_and_wrong_ones_are_named(size: tuple[int, int]) -> None:
     async def body(app: App[None], pilot: Any) -> None:
-        assert isinstance(field(app, "split").editor, Select)
-        assert isinstance(field(app, "per_class").editor, Switch)
+        assert isinstance((await field(app, "split")).editor, Select)
+        assert isinstance((await field(app, "per_class")).editor, Switch)
         await pilot.press("down", *"x")
         assert "'1:20x' is not a number" in shown(app, "#meaning") or "1:20x" in shown(app, "#meaning")
         assert app.screen.query_one("#meaning").has_class("wrong")
@@ -70,8 +73,8 @@ def test_values_change_the_command_and_wrong_ones_are_named(size: tuple[int, int
         assert isinstance(app.screen, AskForm), "it is not sent"
         await pilot.press("backspace", "backspace", "backspace", *"30", "down", "space")
         assert shown(app, "#command") == "$ fierce analyze entropy runs/a --temperatures 1:30 --per-class"
-        assert field(app, "per_class").has_class("changed")
-        helps = field(app, "per_class").query_one(".help")
+        assert (await field(app, "per_class")).has_class("changed")
+        helps = (await field(app, "per_class")).query_one(".help")
         assert helps.display == (size[0] == 120)
         await pilot.press("ctrl+y")
         assert app.clipboard == "fierce analyze entropy runs/a --temperatures 1:30 --per-class"
@@ -95,7 +98,7 @@ def test_a_choice_is_chosen_and_taken_back(tmp_path: Path) -> None:
 
 def test_given_options_are_filled_in() -> None:
     async def body(app: App[None], pilot: Any) -> None:
-        editor = field(app, "temperatures").editor
+        editor = (await field(app, "temperatures")).editor
         assert isinstance(editor, Input)
         assert editor.value == "1,9"
 
@@ -110,28 +113,28 @@ def test_a_training_by_its_choices() -> None:
         assert shown(app, "#command") == "$ fierce train --runs-dir runs"
         names = [f.option.name for f in form.fields()]
         assert {o.name for s in recipe.SECTIONS for o in recipe.spec(s).options} <= set(names)
-        loss = field(app, "choice of loss").editor
+        loss = (await field(app, "choice of loss")).editor
         assert isinstance(loss, Select)
         loss.value = "fierce"
         await pilot.pause()
         assert "lam" in [f.option.name for f in form.fields()], "other choices have other options"
-        editor = field(app, "lam").editor
+        editor = (await field(app, "lam")).editor
         assert isinstance(editor, Input)
         editor.value = "0.3"
-        epochs = field(app, "epochs").editor
+        epochs = (await field(app, "epochs")).editor
         assert isinstance(epochs, Input)
         epochs.value = "2"
-        name = field(app, "name").editor
+        name = (await field(app, "name")).editor
         assert isinstance(name, Input)
         name.value = "mine"
         await pilot.pause()
         assert shown(app, "#command") == "$ fierce train --loss fierce --lam 0.3 --epochs 2 --name mine --runs-dir runs"
-        model = field(app, "choice of model").editor
+        model = (await field(app, "choice of model")).editor
         assert isinstance(model, Select)
         model.value = "mlp"
         await pilot.pause()
         assert "needs" in shown(app, "#meaning"), "an argument is asked for"
-        argument = field(app, "argument of model").editor
+        argument = (await field(app, "argument of model")).editor
         assert isinstance(argument, Input)
         argument.value = "32-32"
         await pilot.pause()
@@ -147,13 +150,13 @@ def test_a_training_by_its_choices() -> None:
 
 def test_a_preset_brings_its_values() -> None:
     async def body(app: App[None], pilot: Any) -> None:
-        preset = field(app, "preset").editor
+        preset = (await field(app, "preset")).editor
         assert isinstance(preset, Select)
         preset.value = "age"
         await pilot.pause()
         brought = recipe.spec("loss", "fierce").presets["age"]
         for key, value in brought.items():
-            assert field(app, key).value() == field(app, key).option.convert(value)
+            assert (await field(app, key)).value() == (await field(app, key)).option.convert(value)
         assert "--preset age" in shown(app, "#command")
         assert "--lam" not in shown(app, "#command")
 
