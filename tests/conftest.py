@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from building import command, shared
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "100"
@@ -49,12 +48,12 @@ def fierce(capsys: pytest.CaptureFixture[str]) -> Fierce:
 @pytest.fixture(scope="session")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished FIERCE run on digits with snapshots of epochs 1 and 2; read it, never write to it."""
-    root = tmp_path_factory.mktemp("shared")
-    command = [sys.executable, "-m", "fierce_tools", "train", "--loss", "fierce", "--lam", "0.1", "--epochs", "3"]
-    more = ["--save-at", "1,2", "--save-best", "--name", "demo", "--device", "cpu", "--runs-dir", str(root / "runs")]
-    done = subprocess.run([*command, *more], capture_output=True, text=True, cwd=root, check=False)
-    assert done.returncode == 0, done.stderr
-    return root / "runs" / "demo"
+
+    def build(root: Path) -> None:
+        options = ("--loss", "fierce", "--lam", "0.1", "--epochs", "3", "--save-at", "1,2", "--save-best")
+        command("train", *options, "--name", "demo", "--device", "cpu", "--runs-dir", str(root / "runs"))
+
+    return shared(tmp_path_factory, "digits", build) / "runs" / "demo"
 
 
 @pytest.fixture

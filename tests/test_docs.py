@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fierce_tools.errors import EXIT_CODES
 from fierce_tools.menu import ANALYSES, EXPERIMENTS, LOSSES
 
@@ -21,13 +23,33 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def tour() -> list[list[str]]:
+    """The arguments of each command that the README shows."""
+    commands = [shlex.split(line[2:]) for block in blocks("console") for line in block.strip().split("\n")]
+    assert len(commands) > 10
+    assert {program for program, *_ in commands} == {"fierce"}
+    return [arguments for _, *arguments in commands]
+
+
+def test_every_command_of_the_tour_is_one_that_can_be_said() -> None:
+    """Its commands and flags exist; `make test-slow` runs them all."""
+    import typer.main
+
+    from fierce_tools.cli.app import build
+
+    for arguments in tour():
+        command = typer.main.get_command(build(arguments[0]))
+        context = command.make_context("fierce", list(arguments))
+        while hasattr(command, "commands") and (rest := [*context._protected_args, *context.args]):
+            name, command, rest = command.resolve_command(context, rest)
+            context = command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.slow
 def test_every_command_of_the_tour_works(fierce, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    commands = [line[2:] for block in blocks("console") for line in block.strip().split("\n")]
-    assert len(commands) > 10
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "fierce"
+    for arguments in tour():
+        command = shlex.join(arguments)
         code, out, err = fierce(*arguments)
         assert code == 0, f"{command}\n{err}"
         assert out, command
@@ -46,17 +68,17 @@ def test_a_loss_is_one_file(tmp_path: Path) -> None:
     (program,) = [p for p in blocks("python") if p.startswith('"""')]
     shutil.copytree(ROOT / "fierce_tools", tmp_path / "fierce_tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "fierce_tools" / "losses" / "focal.py").write_text(program)
+    code = (
+        "import sys\nfrom fierce_tools.cli import main\n"
+        "for command in ('list losses', 'train --help', 'train --loss focal --gamma 1 --epochs 1 --model linear'):\n"
+        "    try:\n        main(command.split())\n    except SystemExit as end:\n        assert not end.code, end.code\n"
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "fierce_tools", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "focal" in run("list", "losses")
-    assert "--gamma" in run("train", "--help")
-    assert "focal-gamma1" in run("train", "--loss", "focal", "--gamma", "1", "--epochs", "1", "--model", "linear")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    for words in ("focal", "--gamma", "runs/digits-linear-focal-gamma1-s0/model.safetensors"):
+        assert words in done.stdout
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:

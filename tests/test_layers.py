@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 
 from fierce_tools.menu import ANALYSES, EXPERIMENTS
 
-HEAVY = ("torch", "torchvision", "textual", "sklearn", "plotext")
-LIGHT = (*HEAVY, "numpy", "scipy")
+LIGHT = ("torch", "torchvision", "textual", "sklearn", "plotext", "numpy", "scipy")
 
 
-def loaded(*arguments: str, cwd: Path, absent: tuple[str, ...] = HEAVY) -> tuple[list[str], str]:
-    """Those of `absent` that a command loads, and its stdout."""
-    code = (
-        "import sys\nfrom fierce_tools.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as error:\n"
-        "    code = error.code or 0\n"
-        f"print('LOADED', code, *[m for m in {absent!r} if m in sys.modules], file=sys.stderr)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, check=False
-    )
-    last = done.stderr.strip().split("\n")[-1].split()
-    assert last[:2] == ["LOADED", "0"], done.stderr
-    return last[2:], done.stdout
+# Runs commands one after another and says of each its exit code, whether it printed anything, and which modules of the
+# second argument it was the first to load.
+LISTER = """
+import contextlib, io, json, sys
+from fierce_tools.cli import main
+commands, watched = map(json.loads, sys.argv[1:])
+for command in commands:
+    before, out, code = set(sys.modules), io.StringIO(), 0
+    try:
+        with contextlib.redirect_stdout(out):
+            main(command)
+    except SystemExit as end:
+        code = end.code or 0
+    loaded = [name for name in watched if name in sys.modules and name not in before]
+    print(json.dumps([code, bool(out.getvalue().strip()), loaded]))
+"""
+
+
+def listed(commands: Sequence[tuple[str, ...]], cwd: Path) -> dict[tuple[str, ...], list[Any]]:
+    """Exit code, whether anything was printed, and heavy modules first loaded, of each of some commands in one process."""
+    program = [sys.executable, "-c", LISTER, json.dumps(commands), json.dumps(LIGHT)]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(commands, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
 COMMANDS = [
@@ -53,31 +65,16 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_help_and_listings_load_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    found, out = loaded(*arguments, cwd=tmp_path, absent=LIGHT)
-    assert not found
-    assert out
-
-
-def test_an_analysis_of_a_file_needs_no_torch(tmp_path: Path) -> None:
+def test_help_listings_and_analyses_of_files_load_nothing_they_do_not_need(digits_run: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(50, 4)))
-    found, out = loaded("analyze", "entropy", "z.npy", cwd=tmp_path, absent=("torch", "textual", "sklearn"))
-    assert not found
-    assert "Soft-label entropy" in out
-
-
-def test_an_analysis_of_a_finished_run_needs_no_torch(digits_run: Path) -> None:
-    found, _ = loaded(
-        "analyze",
-        "entropy",
-        str(digits_run),
-        "--temperatures",
-        "1,3,7",
-        cwd=digits_run.parent,
-        absent=("torch", "textual"),
-    )
-    assert not found
+    of_a_file = ("analyze", "entropy", "z.npy")
+    of_a_run = ("analyze", "entropy", str(digits_run), "--temperatures", "1,3,7")
+    found = listed([*COMMANDS, of_a_file, of_a_run], tmp_path)
+    assert {command: result for command, result in found.items() if result[:2] != [0, True]} == {}
+    assert {command: found[command][2] for command in COMMANDS if found[command][2]} == {}
+    analyses = {name for command in (of_a_file, of_a_run) for name in found[command][2]}
+    assert analyses & {"torch", "torchvision", "textual", "sklearn"} == set()
+    assert "numpy" in analyses, "what a command loads is seen"
 
 
 def test_the_package_imports_nothing() -> None:

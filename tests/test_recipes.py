@@ -98,6 +98,7 @@ def test_the_quick_form_is_of_data_that_are_here(path: Path) -> None:
             assert "data" in step or "data" in quick.common, name
 
 
+@pytest.mark.slow
 @every_study
 def test_the_quick_form_gives_a_whole_table_and_trains_once(fierce, path: Path, tmp_path: Path) -> None:
     quick = load(path, "quick")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from building import command, shared
 
 from fierce_tools import sources
 from fierce_tools.experiments._gather import Places
@@ -15,13 +15,10 @@ from fierce_tools.sources import Source
 
 def trained(root: Path, name: str, *options: str) -> Source:
     """A run of an MLP on digits, a few epochs."""
-    from fierce_tools.cli import main
-
     arguments = ["train", "--model", "mlp:24", "--name", name, "--device", "cpu", "--progress", "off", *options]
     if "--epochs" not in options:
         arguments += ["--epochs", "4"]
-    with contextlib.suppress(SystemExit):
-        main([*arguments, "--runs-dir", str(root)])
+    command(*arguments, "--runs-dir", str(root))
     (source,) = sources.locate(name, root)
     return source
 
@@ -29,10 +26,12 @@ def trained(root: Path, name: str, *options: str) -> Source:
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs: hard, and smooth, whose pixels were scaled otherwise."""
-    root = tmp_path_factory.mktemp("taught")
-    trained(root, "hard")
-    trained(root, "smooth", "--loss", "label-smoothing", "--alpha", "0.3", "--normalization", "unit")
-    return root
+
+    def build(root: Path) -> None:
+        trained(root, "hard")
+        trained(root, "smooth", "--loss", "label-smoothing", "--alpha", "0.3", "--normalization", "unit")
+
+    return shared(tmp_path_factory, "taught", build)
 
 
 @pytest.fixture

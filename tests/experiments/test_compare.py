@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import command, shared
 
 from fierce_tools import outputs, sources
 from fierce_tools.analysis import stability
@@ -19,30 +20,14 @@ from fierce_tools.experiments._compare import compare, grouped, mean_sd, spread
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds each of cross-entropy and label smoothing, small and short."""
-    import subprocess
-    import sys
 
-    root = tmp_path_factory.mktemp("compare")
-    for loss in ("ce", "label-smoothing"):
-        for seed in ("0", "1"):
-            command = [
-                sys.executable,
-                "-m",
-                "fierce_tools",
-                "train",
-                "--model",
-                "mlp:16",
-                "--epochs",
-                "2",
-                "--loss",
-                loss,
-                "--seed",
-                seed,
-            ]
-            subprocess.run(
-                [*command, "--device", "cpu", "--progress", "off"], cwd=root, check=True, capture_output=True
-            )
-    return root / "runs"
+    def build(root: Path) -> None:
+        for loss in ("ce", "label-smoothing"):
+            for seed in ("0", "1"):
+                options = ("--model", "mlp:16", "--epochs", "2", "--loss", loss, "--seed", seed, "--device", "cpu")
+                command("train", *options, "--progress", "off", "--runs-dir", str(root / "runs"))
+
+    return shared(tmp_path_factory, "compared", build) / "runs"
 
 
 def located(root: Path) -> list[sources.Source]:

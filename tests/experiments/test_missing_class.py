@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import STUDENT, Job
 
 from fierce_tools import sources
 from fierce_tools.errors import UsageError
@@ -244,31 +243,16 @@ def test_the_command_says_what_is_wrong(fierce: Any, taught: Path, more: tuple[s
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_in_one_line_that_says_what_is_kept(taught: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "fierce_tools",
-        "analyze",
-        "missing-class",
-        str(taught / "hard"),
-        "--runs-dir",
-        str(tmp_path),
-    ]
-    more = ["--student", "mlp:64", "--epochs", "4", "--engine", "sequential", "--progress", "jsonl", "--device", "cpu"]
-    process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if '"students"' in line and json.loads(line)["done"] >= 2:
-            break
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert out == ""
+    command = ("analyze", "missing-class", str(taught / "hard"), "--runs-dir", str(tmp_path))
+    more = ("--student", "mlp:64", "--epochs", "4", "--engine", "sequential", "--progress", "jsonl", "--device", "cpu")
+    job = Job(*command, *more, hold=(STUDENT, 2)).held()
+    job.send(signal.SIGINT)
+    assert job.end() == 130
+    assert job.out == ""
+    err = job.err
     last = err.strip().splitlines()[-1]
     assert "of 210 students are done and kept" in last
     assert "the same command goes on" in last
     assert "Traceback" not in err
     (path,) = (tmp_path / ".experiments").iterdir()
-    assert len(path.read_text().splitlines()) >= 2
+    assert len(path.read_text().splitlines()) == 2

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import EPOCH, Job
 
 from fierce_tools import checkpoints, runs
 from fierce_tools.errors import UsageError
@@ -145,19 +144,12 @@ def test_students_over_temperatures(fierce) -> None:
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(fierce) -> None:
-    command = ["sweep", "--model", "cnn", "--epochs", "6", "--device", "cpu", "--grid", "lr=0.001,0.002"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fierce_tools", *command, "--progress", "jsonl"],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if '"event": "epoch"' in line:
-            process.send_signal(signal.SIGINT)
-            break
-    said = process.stderr.read().splitlines()
-    assert process.wait() == 130
-    assert "stopped in run 1 of 2; everything is saved; say the same command again to go on" in said[-1]
+    command = ["sweep", "--model", "mlp:32", "--epochs", "3", "--device", "cpu", "--grid", "lr=0.001,0.002"]
+    job = Job(*command, "--progress", "jsonl", hold=(EPOCH, 1)).held()
+    job.send(signal.SIGINT)
+    assert job.end() == 130
+    last = job.err.splitlines()[-1]
+    assert "stopped in run 1 of 2; everything is saved; say the same command again to go on" in last
     (stopped,) = runs.listing(Path("runs"))
     assert runs.state(stopped) == "stopped"
     code, _, err = fierce(*command, "--progress", "jsonl")
