@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from building import command, shared
+from skipping import pytest_make_collect_report, pytest_runtest_makereport
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "100"
 os.environ["NO_COLOR"] = "1"
 
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
 Fierce = Callable[..., tuple[int, str, str]]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now, torch and thousands of tests, out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_a_bare_checkpoint_keeps_its_answers_beside_it(digits_run: Path, tmp_pat
         sources.locate(str(copy), Path("runs"), epochs="all")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="needs another user than root")
 def test_a_folder_that_cannot_be_written_to(digits_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shelf"
     folder.mkdir()

@@ -16,8 +16,6 @@ from fierce_tools.cli import figures, main
 from fierce_tools.errors import UsageError
 from fierce_tools.report import Bars, Block, Heat, Images, Lines, Points, Report, Scalars, Series, Table
 
-pytest.importorskip("matplotlib")
-
 NAMES = ("airplane", "bird", "cat")
 LINES = Lines(
     "Curve", "temperature", "nats",

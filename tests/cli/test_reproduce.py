@@ -231,7 +231,7 @@ def test_wrong_words(fierce, study: Path, arguments: tuple[str, ...], code: int,
     import torch
 
     if "cuda" in arguments and torch.cuda.is_available():
-        pytest.skip("there is a GPU here")
+        pytest.skip("needs no GPU")
     got, out, err = fierce("reproduce", *arguments)
     assert (got, out) == (code, "")
     assert says in err
@@ -254,6 +254,7 @@ def test_the_list_says_source_data_cost_and_claim(fierce) -> None:
         assert set(study["cost"]) == {"cpu", "gpu"}
 
 
+@pytest.mark.slow
 def test_the_time_of_an_answer_is_not_that_of_reading_it(fierce, study: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs" / ".studies" / "peers.json"
     assert fierce("reproduce", str(study), "--quick")[0] == 0

@@ -106,6 +106,7 @@ def test_draws_are_made_kept_and_used(fierce, digits_run: Path) -> None:
     assert (code, "expected 2 draws" in err) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_answer_for_each_analysis(fierce, digits_run: Path) -> None:
     """Every analysis that digits can be asked answers on a finished run, as text and as JSON."""
     from fierce_tools.menu import ANALYSES

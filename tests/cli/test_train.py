@@ -338,6 +338,7 @@ def test_paths_hold_from_anywhere(fierce, arrays_file: Path, tmp_path: Path, mon
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_end_the_training(tmp_path: Path) -> None:
     command = f"{sys.executable} -m fierce_tools train --model mlp:8 --epochs 6 --device cpu --name h 2>&1 >out.txt | head -n 1"
     subprocess.run(["bash", "-c", command], check=False, capture_output=True)

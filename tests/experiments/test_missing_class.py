@@ -241,7 +241,6 @@ def test_the_command_says_what_is_wrong(fierce: Any, taught: Path, more: tuple[s
     assert said in err.splitlines()[-1]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_in_one_line_that_says_what_is_kept(taught: Path, tmp_path: Path) -> None:
     command = ("analyze", "missing-class", str(taught / "hard"), "--runs-dir", str(tmp_path))
     more = ("--student", "mlp:64", "--epochs", "4", "--engine", "sequential", "--progress", "jsonl", "--device", "cpu")

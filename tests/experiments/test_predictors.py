@@ -59,6 +59,7 @@ def test_few_teachers_say_little() -> None:
     assert rank([(1, 5), (1, 6), (1, 7)], 1000).rho is None
 
 
+@pytest.mark.slow
 def test_the_interval_covers_and_narrows() -> None:
     """Of samples with a known ρ: about 95 of 100 intervals hold it, and those of more pairs are narrower."""
     rng = np.random.default_rng(3)

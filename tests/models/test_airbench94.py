@@ -182,6 +182,7 @@ def test_of_many_images_some_of_everywhere_are_measured(splits: Splits, monkeypa
     assert torch.equal(few, next(ready.train.in_order(7, rows)).inputs)
 
 
+@pytest.mark.slow
 def test_steps_in_half_precision_and_in_both_layouts(splits: Splits) -> None:
     for options in ({"precision": "bf16"}, {"channels_last": "no"}):
         made = recipe.resolve({"model": {"name": "airbench94", "width_factor": 0.25}})

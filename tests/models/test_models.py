@@ -122,10 +122,12 @@ def test_it_trains_and_says_the_same_from_its_file(name: str, tmp_path: Path) ->
         assert torch.equal(loaded.model(x), model.eval()(x))
 
 
-@each
+QUICK = ("linear", "cnn")
+TRAINED = [n for n in EVERY if not n.startswith("factory")]  # tests/cli/test_import.py trains one of those
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TRAINED])
 def test_the_command_trains_it(name: str, fierce, tmp_path: Path) -> None:
-    if name.startswith("factory"):
-        pytest.skip("tests/cli/test_import.py trains one")
     side = 16 if name in SMALLEST else 8
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (16, side, side, 1), dtype=np.uint8), np.arange(16) % 2

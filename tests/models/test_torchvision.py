@@ -34,7 +34,13 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize(("name", "count", "features"), SMALL)
+LARGE = ("resnet34", "resnet50", "densenet121")
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "features"),
+    [pytest.param(*known, marks=pytest.mark.slow if known[0] in LARGE else ()) for known in SMALL],
+)
 def test_the_small_stem(name: str, count: int, features: int) -> None:
     torch.manual_seed(0)
     model = build(name, (32, 32, 3), stem="small")
@@ -49,7 +55,9 @@ def test_the_small_stem(name: str, count: int, features: int) -> None:
     assert sides == [32], "the first block sees every pixel"
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v3_small", pytest.param("densenet121", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1)])
 def test_digits_and_mnist(name: str, shape: tuple[int, int, int]) -> None:
     torch.manual_seed(0)

@@ -101,7 +101,8 @@ ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "decay_on": "dense", "head_
 
 
 @pytest.mark.parametrize(("engine", "options"), [
-    ("stacked", SGD), ("stacked", ADAM), ("stacked", ADAMW), ("unfolded", SGD), ("unfolded", ADAM),
+    ("stacked", SGD), pytest.param("stacked", ADAM, marks=pytest.mark.slow), pytest.param("stacked", ADAMW, marks=pytest.mark.slow),
+    pytest.param("unfolded", SGD, marks=pytest.mark.slow), ("unfolded", ADAM),
 ])  # fmt: skip
 def test_engines_agree_to_1e10_after_200_steps(
     splits: Splits, teachers: list[np.ndarray], engine: str, options: dict[str, Any]
@@ -449,7 +450,7 @@ def test_the_recorded_step_needs_cuda(splits: Splits) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="a recorded step needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("engine", ["graph", "stacked", "unfolded"])
 @pytest.mark.parametrize("options", [SGD, ADAM])
 def test_engines_agree_on_cuda(

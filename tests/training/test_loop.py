@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,22 +95,34 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(splits: Splits, loss: s
     assert not same(results[0], results[2])
 
 
+LONG = {"model": "mnist-large", "lr": 0.01, "weight_decay": 0.01, "loss": "fierce"}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(splits: Splits) -> Callable[[str, str], tuple[list[EpochDone], dict[str, torch.Tensor]]]:
+    """The epochs and last weights of a training that nothing stops, by optimiser and schedule."""
+
+    @functools.cache
+    def trained(optimizer: str, schedule: str) -> tuple[list[EpochDone], dict[str, torch.Tensor]]:
+        ready, training = begin(splits, **LONG, optimizer=optimizer, schedule=schedule)
+        return epochs_of(training), weights(ready)
+
+    return trained
+
+
 @pytest.mark.parametrize("stop_after", [1, 7, 26, 27, 40])
 @pytest.mark.parametrize(("optimizer", "schedule"), [("adam", "constant"), ("sgd", "cosine"), ("adamw", "cosine")])
 def test_resumed_is_never_stopped(
-    splits: Splits, tmp_path: Path, stop_after: int, optimizer: str, schedule: str
+    splits: Splits,
+    uninterrupted: Callable[[str, str], tuple[list[EpochDone], dict[str, torch.Tensor]]],
+    tmp_path: Path,
+    stop_after: int,
+    optimizer: str,
+    schedule: str,
 ) -> None:
     """Dropout, shuffling, moments and schedule go on to the bit from within an epoch, at its end, and later."""
-    options = {
-        "model": "mnist-large",
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "lr": 0.01,
-        "weight_decay": 0.01,
-        "loss": "fierce",
-    }
-    whole, training = begin(splits, **options)
-    expected = epochs_of(training)
+    options = {**LONG, "optimizer": optimizer, "schedule": schedule}
+    expected, final = uninterrupted(optimizer, schedule)
     first, training = begin(splits, **options)
     for steps, _ in enumerate((e for e in training.events if isinstance(e, StepDone)), 1):
         if steps == stop_after:
@@ -116,9 +130,9 @@ def test_resumed_is_never_stopped(
     training.save_state(tmp_path / "state.safetensors")
     torch.manual_seed(99)
     second, training = begin(splits, tmp_path / "state.safetensors", **options)
-    assert not same(weights(first), weights(whole))
+    assert not same(weights(first), final)
     rest = epochs_of(training)
-    assert same(weights(second), weights(whole))
+    assert same(weights(second), final)
     assert rest[-1].train == expected[-1].train, "the sums of a broken epoch go on too"
     assert rest[-1].val_loss == expected[-1].val_loss
     assert [e.learning_rate for e in rest] == [e.learning_rate for e in expected][-len(rest) :]
@@ -235,7 +249,7 @@ def test_convolutions_are_laid_out_channels_last(splits: Splits) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_in_bf16_and_answers_in_fp32(splits: Splits) -> None:
     made = recipe.resolve({}, {"loss.name": "fierce"})
     ready = setup(made, splits, device="cuda")

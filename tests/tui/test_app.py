@@ -374,6 +374,7 @@ def test_light_and_dark_have_colours_of_their_own(runs_root: Path) -> None:
     drive(runs_root, body, settings=Settings(theme="light"))
 
 
+@pytest.mark.slow
 def test_every_key_in_every_order(runs_root: Path) -> None:
     """Whatever is pressed, nothing breaks."""
     import random

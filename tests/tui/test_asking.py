@@ -447,6 +447,7 @@ TAUGHT = {
 }
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_loaded(asked_root: Path) -> None:
     """In a process of its own: the dashboard shows an answer and a run without torch."""
     program = (

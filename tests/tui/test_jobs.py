@@ -191,6 +191,7 @@ def test_a_cancelled_job_leaves_no_child(program, monkeypatch: pytest.MonkeyPatc
         assert job.code == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_training_that_is_cancelled_is_saved_and_can_go_on(tmp_path: Path) -> None:
     async def during(board: Jobs, job: Job) -> None:
         await until(lambda: job.share)

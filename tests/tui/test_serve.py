@@ -140,7 +140,7 @@ window.WebSocket = class extends Real {
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_dashboard_in_a_headless_browser(digits_run: Path, tmp_path: Path) -> None:
     async def main(url: str) -> None:
         assert CHROMIUM is not None

@@ -66,7 +66,11 @@ class Terminal:
         )
 
 
-@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}, {"COLORTERM": "truecolor"}], ids=str)
+@pytest.mark.parametrize(
+    "environment",
+    [{}, *(pytest.param(e, marks=pytest.mark.slow) for e in ({"NO_COLOR": "1"}, {"COLORTERM": "truecolor"}))],
+    ids=str,
+)
 def test_start_look_and_quit(runs_root: Path, environment: dict[str, str]) -> None:
     terminal = Terminal([*START, str(runs_root)], runs_root.parent, **environment)
     terminal.until("fierce-live")
