@@ -39,7 +39,9 @@ demo: install
 	$(BIN)/fierce analyze entropy $$(ls -td runs/demo-* | head -n 1)/model.safetensors
 
 # All that a change must pass, without the slow tests: about four minutes on two cores.
-test: lint types layers pytest
+test: lint
+	@echo "types, layers and tests side by side: about four minutes on two cores"
+	@$(MAKE) --no-print-directory --jobs=2 types layers pytest
 
 # While working: lint, and the tests of formulas, files and data; under a minute.
 test-fast: lint
@@ -87,3 +89,4 @@ bench: dev
 	$(BIN)/python tests/bench_analysis.py
 	$(BIN)/python tests/bench_training.py
 	$(BIN)/python tests/bench_ensemble.py
+	$(BIN)/python tests/bench_dashboard.py

@@ -63,6 +63,7 @@ def test_every_program_works(tmp_path: Path) -> None:
     assert (tmp_path / "mine.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_loss_is_one_file(tmp_path: Path) -> None:
     """The README's own example, put where it says, is in the listing, the help and a training."""
     (program,) = [p for p in blocks("python") if p.startswith('"""')]

@@ -32,6 +32,7 @@ def test_underscores_and_arguments() -> None:
     assert LOSSES.get("label_smoothing") is LOSSES.get("label-smoothing")
 
 
+@pytest.mark.slow
 def test_the_function_is_offered_whatever_was_imported_first() -> None:
     code = (
         "import fierce_tools.losses.fierce; from fierce_tools.losses import fierce, ce; import fierce_tools.losses as l;"

@@ -35,7 +35,13 @@ ALL = Report("Everything", (*PLAIN, LINES, POINTS, BARS, HEAT, IMAGES))
 
 
 @pytest.mark.parametrize(
-    ("ending", "start"), [("png", b"\x89PNG\r\n"), ("svg", b"<?xml"), ("pdf", b"%PDF-"), ("PNG", b"\x89PNG")]
+    ("ending", "start"),
+    [
+        ("png", b"\x89PNG\r\n"),
+        ("svg", b"<?xml"),
+        pytest.param("pdf", b"%PDF-", marks=pytest.mark.slow),
+        pytest.param("PNG", b"\x89PNG", marks=pytest.mark.slow),
+    ],
 )
 def test_each_kind_is_written_whole_and_the_same_each_time(tmp_path: Path, ending: str, start: bytes) -> None:
     path = tmp_path / "new" / f"figure.{ending}"

@@ -108,7 +108,7 @@ def write(path: Path, state: dict[str, torch.Tensor]) -> None:
         torch.save(state, path)
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", pytest.param(".pt", marks=pytest.mark.slow), ".safetensors"])
 def test_a_resnet_says_what_it_said(fierce, resnet: nn.Module, pictures: np.ndarray, suffix: str) -> None:
     write(Path("r" + suffix), resnet.state_dict())
     code, out, err = fierce(

@@ -117,6 +117,7 @@ def test_a_study_gives_one_table_and_is_found_again(fierce, study: Path, tmp_pat
     assert json.loads(again)["rows"] == document["rows"]
 
 
+@pytest.mark.slow
 def test_more_seeds_train_only_what_is_new(fierce, study: Path, tmp_path: Path) -> None:
     assert fierce("reproduce", str(study), "--quick", "--out", "here")[0] == 0
     assert (tmp_path / "here" / "peers-quick.json").is_file()

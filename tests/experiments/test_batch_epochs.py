@@ -16,6 +16,7 @@ ASKED = ("analyze", "batch-epochs", "--model", "mlp:8,linear", "--batch-sizes", 
 MORE = ("--lr", "0.01", "--device", "cpu", "--progress", "off")
 
 
+@pytest.mark.slow
 def test_the_values_and_the_runs_they_come_from(fierce) -> None:
     code, out, err = fierce(*ASKED, *MORE, "--format", "json")
     assert code == 0, err

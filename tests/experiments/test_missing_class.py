@@ -136,6 +136,7 @@ def test_without_validation_errors_are_counted_as_they_are(places: Places, tmp_p
     assert entry["errors_missing_corrected"] is None
 
 
+@pytest.mark.slow
 def test_a_good_teacher_tells_of_a_class_and_labels_do_not(
     taught: Path, places: Places, tmp_path: Path, train_run: Any
 ) -> None:

@@ -28,6 +28,7 @@ def gamma(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
     return float((1 - p[np.arange(len(p)), labels]).mean() * classes / (classes - 1))
 
 
+@pytest.mark.slow
 def test_the_four_curves(fierce) -> None:
     code, out, err = fierce(*ASKED, *HOW, *MORE, "--format", "json")
     assert code == 0, err

@@ -338,7 +338,7 @@ def test_a_class_the_teacher_gives_no_probability(splits: Splits, teachers: list
         assert all(done.finite for done in found.values())
 
 
-@pytest.mark.parametrize("engine", ["stacked", "unfolded"])
+@pytest.mark.parametrize("engine", ["stacked", pytest.param("unfolded", marks=pytest.mark.slow)])
 def test_noise_is_the_same_in_every_engine_and_new_at_every_step(
     splits: Splits, teachers: list[np.ndarray], engine: str
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from driving import assert_screen, drive, look, make, rows, settled, text_of
+from waiting import until
 
 from fierce_tools import files, runs
 from fierce_tools.tui.app import Dashboard
@@ -307,11 +308,9 @@ def test_help_is_the_table_of_keys(runs_root: Path) -> None:
 def test_the_palette_finds_commands(runs_root: Path) -> None:
     async def body(app: Dashboard, pilot: Any) -> None:
         await pilot.press("ctrl+p", *"seeds")
-        await pilot.pause(0.5)
+        await until(lambda: any("seeds" in row for row in text_of(app).splitlines()[4:]), lambda: text_of(app))
         await pilot.press("enter")
-        await pilot.pause(0.2)
-        await settled(app, pilot)
-        assert app.home.fold
+        await until(lambda: app.home.fold, lambda: text_of(app))
 
     drive(runs_root, body)
 

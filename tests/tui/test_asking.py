@@ -8,15 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import waiting
 from driving import drive, settled, text_of
 from test_jobs import group
+from waiting import LIMIT, wait_until
 
 from fierce_tools import sources
 from fierce_tools.experiments._ask import ask
@@ -53,12 +54,10 @@ def asked_root(digits_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return root
 
 
-async def until(condition: Callable[[], object], pilot: Any, seconds: float = 30.0) -> None:
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError("never came true")
+async def until(condition: Callable[[], object], pilot: Any) -> None:
+    """Wait for a condition, then for the app to rest."""
+    await waiting.until(condition, lambda: text_of(pilot.app))
+    await pilot.pause()
 
 
 def pane(app: Dashboard) -> AnalysisPane:
@@ -163,6 +162,7 @@ def test_what_an_experiment_printed_stands_in_its_tab(asked_root: Path, monkeypa
     drive(asked_root, body)
 
 
+@pytest.mark.slow
 def test_ask_as_a_job_and_see_the_answer(asked_root: Path) -> None:
     async def body(app: Dashboard, pilot: Any) -> None:
         await pilot.press("a")
@@ -454,7 +454,7 @@ def test_nothing_heavy_is_loaded(asked_root: Path) -> None:
         "import asyncio, sys\nfrom pathlib import Path\nfrom fierce_tools.tui.app import Dashboard\n"
         "async def main():\n    app = Dashboard(Path('runs'))\n    async with app.run_test(size=(120, 35)) as pilot:\n"
         "        for key in ('M', '2', '5', '6', '7', '8', 'a', 'escape', 'T', 'escape', 'g', 'tab', 'tab'):\n"
-        "            await pilot.press(key)\n            await pilot.pause(0.1)\n"
+        "            await pilot.press(key)\n            await pilot.pause()\n"
         "        assert app.jobs.all == []\n"
         "asyncio.run(main())\n"
         "print([m for m in ('torch', 'sklearn', 'scipy', 'plotext', 'typer', 'fierce_tools.cli', 'fierce_tools.analysis._soft') if m in sys.modules])\n"
@@ -471,6 +471,7 @@ def test_nothing_heavy_is_loaded(asked_root: Path) -> None:
     assert asyncio.run(run()).strip().endswith("[]")
 
 
+@pytest.mark.slow
 def test_empty_places(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
 
@@ -533,13 +534,13 @@ def test_a_killed_dashboard_leaves_no_job(asked_root: Path, tmp_path: Path, numb
     sleeper = tmp_path / "sleeper"
     sleeper.write_text("#!/bin/sh\nsleep 60 & exec sleep 60\n")
     sleeper.chmod(0o755)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    for _ in range(400):
-        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
-            break
-        time.sleep(0.05)
-    pid = int((tmp_path / "pid").read_text())
-    assert len(group(pid)) == 2
+    said = tmp_path / "said"
+    with said.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=file)
+    written = tmp_path / "pid"
+    wait_until(lambda: (written.exists() and written.read_text()) or process.poll() is not None, said.read_text)
+    pid = int(written.read_text())
+    wait_until(lambda: len(group(pid)) == 2, lambda: group(pid))
     process.send_signal(number)
-    assert process.wait(timeout=20) == 128 + number, process.stderr and process.stderr.read()
-    assert group(pid) == []
+    assert process.wait(LIMIT) == 128 + number, said.read_text()
+    wait_until(lambda: not group(pid), lambda: group(pid))

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from rich.segment import Segment
@@ -119,11 +117,3 @@ def _owners(row: list[Segment]) -> list[str | None]:
         name = s.style.color.name if s.style and s.style.color else None
         found += [name if 0x2800 < ord(c) < 0x2900 else None for c in s.text]
     return found
-
-
-def test_five_times_twenty_thousand_points_are_drawn_at_once() -> None:
-    rng = np.random.default_rng(0)
-    curves = tuple(curve(list(range(20_000)), list(rng.normal(size=20_000).cumsum())) for _ in range(5))
-    begun = time.process_time()
-    draw(Plot("a", curves), 100, 30, Ink())
-    assert time.process_time() - begun < 0.5

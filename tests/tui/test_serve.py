@@ -11,13 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from waiting import LIMIT, wait_until
 
 from fierce_tools.errors import UsageError
 from fierce_tools.tui.serve import HOST, Loopback, free
@@ -51,6 +51,11 @@ def test_who_is_kept_out() -> None:
     assert Loopback(Path("runs"), 8123).token != server.token
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as trial:
+        return trial.connect_ex((HOST, port)) == 0
+
+
 @contextlib.contextmanager
 def served(root: Path) -> Iterator[str]:
     """The address of a dashboard that is served by the real command."""
@@ -60,15 +65,11 @@ def served(root: Path) -> Iterator[str]:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         port = int(url.partition("//")[2].partition("/")[0].partition(":")[2])
-        for _ in range(200):  # it is said just before it listens
-            with socket.socket() as trial:
-                if trial.connect_ex((HOST, port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait_until(lambda: answers(port))  # it is said just before it listens
         yield url
     finally:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     assert "loopback address only" in err
     assert "ssh -L" in err
@@ -115,7 +116,7 @@ class Page:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": values})
         while True:
-            answer = json.loads((await self._socket.receive(timeout=30)).data)
+            answer = json.loads((await self._socket.receive(timeout=LIMIT)).data)
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]  # type: ignore[no-any-return]
@@ -151,7 +152,7 @@ def test_the_dashboard_in_a_headless_browser(digits_run: Path, tmp_path: Path) -
         )  # fmt: skip
         try:
             assert browser.stderr is not None
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(LIMIT):
                 while b"DevTools listening" not in (line := await browser.stderr.readline()):
                     assert line, "the browser ended"
             devtools = line.decode().split()[-1].partition("//")[2].partition("/")[0]
@@ -171,11 +172,10 @@ def test_the_dashboard_in_a_headless_browser(digits_run: Path, tmp_path: Path) -
         await page.call("Page.navigate", url=url)
 
         async def drawn(word: str) -> None:
-            for _ in range(60):
-                if word in str(await page.value("window.heard")):
-                    return
-                await asyncio.sleep(0.2)
-            raise AssertionError(f"{word!r} was never drawn: {str(await page.value('window.heard'))[-500:]}")
+            # In the page itself, once for each message, so that nothing is asked again and again.
+            found = f"new Promise(done => setInterval(() => window.heard.includes({word!r}) && done(true), 50))"
+            async with asyncio.timeout(LIMIT):
+                await page.call("Runtime.evaluate", expression=found, awaitPromise=True)
 
         await drawn("demo")
         await drawn("Entropy")

@@ -10,10 +10,10 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from pathlib import Path
 
 import pytest
+from waiting import LIMIT, wait_until
 
 START = [sys.executable, "-m", "fierce_tools", "tui"]
 
@@ -32,30 +32,34 @@ class Terminal:
         )
         self.output = b""
 
-    def until(self, text: str, seconds: float = 30.0) -> None:
-        """Read until that text was written."""
-        end = time.monotonic() + seconds
-        while text.encode() not in self.output:
-            assert time.monotonic() < end, self.output[-2000:].decode(errors="replace")
-            self.read()
+    def until(self, text: str, since: int = 0) -> None:
+        """Read until that text was written, after so many bytes."""
+        wait_until(lambda: self.read() or text.encode() in self.output[since:], self.shown)
+
+    def shown(self) -> str:
+        """The end of what was written."""
+        return self.output[-2000:].decode(errors="replace")
 
     def read(self) -> None:
         """What is there now."""
-        if select.select([self.master], [], [], 0.1)[0]:
+        while select.select([self.master], [], [], 0)[0]:
             self.output += os.read(self.master, 65536)
 
-    def press(self, keys: str) -> None:
-        """Type."""
+    def press(self, keys: str, then: str = "") -> None:
+        """Type; wait until that text, or anything at all, is written after it."""
+        self.read()
+        before = len(self.output)
         os.write(self.master, keys.encode())
+        if then:
+            self.until(then, since=before)
+        else:
+            wait_until(lambda: self.read() or len(self.output) > before, self.shown)
 
-    def end(self, seconds: float = 20.0) -> int:
+    def end(self) -> int:
         """Wait for the process, reading what it still says."""
-        end = time.monotonic() + seconds
-        while self.process.poll() is None and time.monotonic() < end:
-            self.read()
-        while select.select([self.master], [], [], 0.2)[0]:
-            self.output += os.read(self.master, 65536)
-        return self.process.wait(timeout=1)
+        wait_until(lambda: self.read() or self.process.poll() is not None, self.shown)
+        self.read()
+        return self.process.wait()
 
     def restored(self) -> bool:
         """Whether the terminal is as it was: the screen, the cursor, the line discipline."""
@@ -75,10 +79,8 @@ def test_start_look_and_quit(runs_root: Path, environment: dict[str, str]) -> No
     terminal = Terminal([*START, str(runs_root)], runs_root.parent, **environment)
     terminal.until("fierce-live")
     terminal.until("val_accuracy")
-    terminal.press("s \x1b[B?")
-    terminal.until("Everywhere")
-    terminal.press("\x1b")
-    time.sleep(0.5)
+    terminal.press("s \x1b[B?", then="Everywhere")
+    terminal.press("\x1b", then="fierce-live")  # an escape with a key right after it would be another key
     terminal.press("q")
     assert terminal.end() == 0
     assert terminal.restored()
@@ -87,7 +89,7 @@ def test_start_look_and_quit(runs_root: Path, environment: dict[str, str]) -> No
 def test_without_a_terminal_it_says_so(runs_root: Path, fierce) -> None:
     for arguments in ((), (str(runs_root),)):
         done = subprocess.run(
-            [*START, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30, check=False
+            [*START, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=LIMIT, check=False
         )
         assert done.returncode == 2
         assert done.stdout == ""
@@ -134,12 +136,10 @@ main(["tui", sys.argv[1]])
 def test_no_torch_in_the_process(runs_root: Path, tmp_path: Path) -> None:
     terminal = Terminal([sys.executable, "-c", NO_TORCH, str(runs_root)], tmp_path)
     terminal.until("val_accuracy")
-    for key in ("1", "2", "3", "4", "5", "6", "7", "8", "1", "\r"):
+    for key in ("2", "3", "4", "5", "6", "7", "8", "1"):
         terminal.press(key)
-        time.sleep(0.1)
-    time.sleep(0.3)
-    terminal.press("\x1b")
-    time.sleep(0.3)
+    terminal.press("\r", then="Recipe")
+    terminal.press("\x1b", then="fierce-live")
     terminal.press("\x03")
     assert terminal.end() == 0
     assert (tmp_path / "heavy.txt").read_text() == "[]"
