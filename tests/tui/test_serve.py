@@ -141,6 +141,7 @@ window.WebSocket = class extends Real {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_dashboard_in_a_headless_browser(digits_run: Path, tmp_path: Path) -> None:
     async def main(url: str) -> None:
