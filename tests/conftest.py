@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from building import command, shared
+from hypothesis import HealthCheck, settings
 from skipping import pytest_make_collect_report, pytest_runtest_makereport
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "100"
 os.environ["NO_COLOR"] = "1"
+
+# A shell that starts the tests in its background leaves SIGINT ignored, for every process they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# An example may take as long as it takes: a busy machine is no fault of it.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 

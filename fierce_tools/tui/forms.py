@@ -121,8 +121,10 @@ class Form(Page):
 
     def _focus(self, field: Field) -> None:
         field.reveal()
-        # At once, not with the next message: keys that were typed ahead belong to this field.
-        self.set_focus(field.editor)
+        # At once, not with the next message: keys that were typed ahead belong to this field. Where it is in the form is
+        # known before the place of its editor is.
+        self.set_focus(field.editor, scroll_visible=False)
+        self.call_after_refresh(field.scroll_visible, animate=False)
 
     def action_go(self, step: int) -> None:
         """To the next field or the one before; round at the ends."""

@@ -202,6 +202,7 @@ def test_a_teacher_that_changed_ends_it(fierce, teacher: str) -> None:
     assert fierce("distill", "--resume", "cut")[0] == 0
 
 
+@pytest.mark.slow
 def test_transfer_sets_dropped_classes_and_no_labels(fierce, teacher: str) -> None:
     words = ("analyze", "transfer-set", teacher, "--per-class", "5", "--save", "softest.safetensors")
     assert fierce(*words)[0] == 0
@@ -374,6 +375,7 @@ def test_help_shows_each_losss_default(fierce) -> None:
     assert "--lam" in fierce("train", "--help")[1]
 
 
+@pytest.mark.slow
 def test_a_baseline_goes_on_with_its_student(fierce, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in the student, then in the baseline: the same command goes on to the table of one never stopped."""
     import os

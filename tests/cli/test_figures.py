@@ -161,6 +161,7 @@ def test_without_matplotlib_it_says_how_to_get_it(tmp_path: Path, monkeypatch: p
         figures.check(tmp_path / "figure.png")
 
 
+@pytest.mark.slow
 def test_no_window_system_no_pyplot_and_settings_as_they_were(tmp_path: Path) -> None:
     program = (
         "import sys, matplotlib\n"

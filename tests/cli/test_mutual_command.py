@@ -166,6 +166,7 @@ def test_a_recipe_of_one_model_makes_two_of_it(fierce, tmp_path: Path) -> None:
     assert tomllib.loads(Path("runs/p-1-cnn/recipe.toml").read_text())["model"]["width"] == 3
 
 
+@pytest.mark.slow
 def test_compare_folds_peers_of_one_model(fierce) -> None:
     for seed in ("0", "1"):
         done = fierce(

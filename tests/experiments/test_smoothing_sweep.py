@@ -101,6 +101,7 @@ def test_students_learn_without_t2_at_their_own_temperature_of_one(monkeypatch: 
     assert all(list(s.x) == sorted(s.x) for c in charts for s in c.series)
 
 
+@pytest.mark.slow
 def test_what_cannot_be(fierce) -> None:
     for more in (("--alphas", "0,1"), ("--alphas", "-0.1"), ("--temperatures", "0"), ("--set", "train.seed=3")):
         code, _, err = fierce("analyze", "smoothing-sweep", *more)

@@ -47,6 +47,7 @@ def test_values_as_their_options_take_them() -> None:
             of(key, text)
 
 
+@pytest.mark.slow
 def test_means_are_those_of_the_runs(fierce) -> None:
     command = ("sweep", *SMALL, "--grid", "lr=0.005,0.01,0.02", "--seeds", "2", "--seed", "3", "--progress", "off")
     code, out, err = fierce(*command, "--format", "json")

@@ -102,7 +102,7 @@ ADAMW = {"optimizer": "adamw", "weight_decay": 0.05, "decay_on": "dense", "head_
 
 @pytest.mark.parametrize(("engine", "options"), [
     ("stacked", SGD), pytest.param("stacked", ADAM, marks=pytest.mark.slow), pytest.param("stacked", ADAMW, marks=pytest.mark.slow),
-    pytest.param("unfolded", SGD, marks=pytest.mark.slow), ("unfolded", ADAM),
+    pytest.param("unfolded", SGD, marks=pytest.mark.slow), pytest.param("unfolded", ADAM, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_engines_agree_to_1e10_after_200_steps(
     splits: Splits, teachers: list[np.ndarray], engine: str, options: dict[str, Any]
@@ -210,7 +210,7 @@ def test_a_network_that_is_made_of_its_inputs_sees_those_of_its_own_rows(splits:
         np.testing.assert_allclose(done.weights[name], value.numpy(), atol=1e-4, rtol=1e-3, err_msg=name)
 
 
-@pytest.mark.parametrize("engine", ["stacked", "unfolded"])
+@pytest.mark.parametrize("engine", ["stacked", pytest.param("unfolded", marks=pytest.mark.slow)])
 def test_batch_statistics_of_students_side_by_side(splits: Splits, teachers: list[np.ndarray], engine: str) -> None:
     """Running means and variances too; streams of unequal numbers of rows never share a step."""
     assert couples_examples(normed())

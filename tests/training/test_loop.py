@@ -110,7 +110,7 @@ def uninterrupted(splits: Splits) -> Callable[[str, str], tuple[list[EpochDone],
     return trained
 
 
-@pytest.mark.parametrize("stop_after", [1, 7, 26, 27, 40])
+@pytest.mark.parametrize("stop_after", [1, 26, 27, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 40))])
 @pytest.mark.parametrize(("optimizer", "schedule"), [("adam", "constant"), ("sgd", "cosine"), ("adamw", "cosine")])
 def test_resumed_is_never_stopped(
     splits: Splits,

@@ -67,7 +67,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("options", ALL, ids=lambda o: "+".join(o)[:60])
-@pytest.mark.parametrize("stop_after", [2, 9, 11])
+@pytest.mark.parametrize("stop_after", [2, 9, pytest.param(11, marks=pytest.mark.slow)])
 def test_resumed_is_never_stopped(splits: Splits, tmp_path: Path, options: dict, stop_after: int) -> None:
     whole, training = begin(splits, **options)
     expected = run(training)

@@ -35,8 +35,9 @@ from fierce_tools.tui.run_words import sparkline
 from fierce_tools.tui.tabs import TABS
 from fierce_tools.tui.training_form import TrainForm
 
-SIZES = [(120, 35), (80, 24)]
-sizes = pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+sizes = pytest.mark.parametrize(
+    "size", [(120, 35), pytest.param((80, 24), marks=pytest.mark.slow)], ids=lambda s: f"{s[0]}x{s[1]}"
+)
 
 
 @pytest.fixture

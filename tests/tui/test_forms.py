@@ -148,6 +148,38 @@ def test_a_training_by_its_choices() -> None:
     assert arguments[0] == "train"
 
 
+def test_what_is_in_sight_is_mounted_and_the_rest_when_it_comes_into_sight() -> None:
+    async def body(app: App[None], pilot: Any) -> None:
+        form = app.screen
+        assert isinstance(form, TrainForm)
+        box = form.query_one("#fields")
+
+        def mounted() -> list[Field]:
+            return [f for f in form.fields() if f.query(".editor")]
+
+        def blank() -> list[Field]:
+            return [f for f in form.fields() if f.region.overlaps(box.region) and not f.query(".editor")]
+
+        assert 0 < len(mounted()) < len(form.fields()) / 2
+        assert not blank()
+        await pilot.press("shift+tab")
+        last = form.fields()[-1]
+        assert form.focused is last.editor, "round to the last one, which was not mounted"
+        assert box.region.contains_region(last.region)
+        assert not blank()
+        for _ in range(len(form.fields()) // 2):
+            await pilot.press("up")
+        assert not blank()
+        box.scroll_to(y=0, animate=False)
+        await pilot.pause()
+        box.scroll_to(y=box.max_scroll_y / 3, animate=False)
+        await pilot.pause()
+        assert not blank()
+        assert len(form.fields()) == len({*form.fields()} & {*form.query(Field)})
+
+    filled(lambda run: TrainForm(Path("runs"), run), body, (80, 24))
+
+
 def test_a_preset_brings_its_values() -> None:
     async def body(app: App[None], pilot: Any) -> None:
         preset = (await field(app, "preset")).editor
