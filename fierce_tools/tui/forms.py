@@ -121,9 +121,9 @@ class Form(Page):
 
     def _focus(self, field: Field) -> None:
         field.reveal()
-        # At once, not with the next message: keys that were typed ahead belong to this field. Where it is in the form is
-        # known before the place of its editor is.
+        # At once, not with the next message: keys that were typed ahead belong to this field.
         self.set_focus(field.editor, scroll_visible=False)
+        # The field has its place in the form before its new editor has one.
         self.call_after_refresh(field.scroll_visible, animate=False)
 
     def action_go(self, step: int) -> None:
