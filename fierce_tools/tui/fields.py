@@ -79,7 +79,8 @@ class Field(Horizontal):
         super().__init__()
         self.option = option
         self.default = option.default if default is None else default
-        self.raw = self._written(value)  # as it is typed or chosen
+        self._raw = self._written(value)
+        self._editor: Choice | Toggle | Input | None = None
         self._shown: AwaitMount | None = None
 
     def _written(self, value: Any) -> Any:
@@ -99,19 +100,20 @@ class Field(Horizontal):
         """Mount the name, the editor and the help, once; a field far from the screen is an empty line."""
         if self._shown is None:
             name = Label(self.label, classes="name", markup=False)
-            self._shown = self.mount(name, self._editor(), Static(self.option.help, classes="help", markup=False))
+            self._editor = self._make_editor()
+            self._shown = self.mount(name, self._editor, Static(self.option.help, classes="help", markup=False))
             self._mark()
         return self._shown
 
-    def _editor(self) -> Widget:
+    def _make_editor(self) -> Choice | Toggle | Input:
         option = self.option
         if option.kind == "bool":
-            return Toggle(self.raw, animate=False, classes="editor")
+            return Toggle(self._raw, animate=False, classes="editor")
         if option.kind == "choice":
             pairs = [(c, c) for c in self._choices]
-            return Choice(pairs, value=self.raw, allow_blank=False, compact=True, classes="editor")
+            return Choice(pairs, value=self._raw, allow_blank=False, compact=True, classes="editor")
         hint = NONE if option.optional else option.shown_default
-        return Input(self.raw, placeholder=hint, compact=True, select_on_focus=False, classes="editor")
+        return Input(self._raw, placeholder=hint, compact=True, select_on_focus=False, classes="editor")
 
     @property
     def label(self) -> str:
@@ -121,7 +123,14 @@ class Field(Horizontal):
     @property
     def editor(self) -> Widget:
         """What takes the focus; there is none before the field was revealed."""
-        return self.query_one(".editor")
+        assert self._editor is not None, "reveal() comes first"
+        return self._editor
+
+    @property
+    def raw(self) -> Any:
+        """The value as it is typed or chosen."""
+        editor = self._editor
+        return editor.value if editor is not None and editor.is_mounted else self._raw
 
     def value(self) -> Any:
         """The value as the option's type; an empty line is the default. Raises UsageError."""
@@ -156,9 +165,9 @@ class Field(Horizontal):
     @on(Switch.Changed)
     def _on_changed(self, event: Input.Changed | Select.Changed | Switch.Changed) -> None:
         event.stop()
-        if event.value == self.raw:  # editors tell of their first value too
+        if event.value == self._raw:  # editors tell of their first value too
             return
-        self.raw = event.value
+        self._raw = event.value
         self._mark()
         self.post_message(self.Changed(self))
 
