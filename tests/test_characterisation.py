@@ -128,6 +128,9 @@ def written() -> dict[str, tuple[int, int]]:
 def test_the_command_does_what_it_did(fierce, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     arguments = shlex.split(case["run"])
+    for command in case.get("before", ()):
+        code, _, err = fierce(*shlex.split(command))
+        assert code == 0, err
     before = written()
     code, out, err = fierce(*arguments)
     after = written()
