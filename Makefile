@@ -45,10 +45,12 @@ test: lint
 
 # While working: lint, and the tests of formulas, files and data; under a minute.
 test-fast: lint
+	@echo "formulas, files, data and options: under a minute"
 	$(PYTEST) -m "not slow" $(FAST)
 
 # The rest: every study's quick form, every model trained, the README's tour, simulations.
 test-slow: dev
+	@echo "the slow tests: about four minutes on two cores"
 	$(PYTEST) -m slow
 
 FAST := tests/analysis tests/data tests/drawn tests/losses tests/study tests/test_binding.py tests/test_contracts.py \
@@ -83,7 +85,7 @@ format: dev
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 
-# Speed of analyses and training as ratios within one run, about twenty minutes; leave the machine alone meanwhile.
+# Speed of analyses, training and the dashboard as ratios within one run, about twenty minutes; leave the machine alone meanwhile.
 .PHONY: bench
 bench: dev
 	$(BIN)/python tests/bench_analysis.py

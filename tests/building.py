@@ -15,17 +15,18 @@ from filelock import FileLock
 
 
 def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
-    """This worker's copy of a folder that `build` fills once: the first worker builds, the others wait for it."""
-    own = root = factory.getbasetemp()
+    """A copy of a folder that `build` fills once: the first worker builds, the others wait for it."""
+    root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
     path, whole = root / f"{name}.shared", root / f"{name}.built"
     with FileLock(root / f"{name}.lock"):
         if not whole.exists():
+            shutil.rmtree(path, ignore_errors=True)  # of a build that failed
             path.mkdir()
             build(path)
             whole.touch()
-    return Path(shutil.copytree(path, own / name))
+    return Path(shutil.copytree(path, factory.mktemp(name) / name))
 
 
 def command(*arguments: str) -> str:

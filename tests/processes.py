@@ -26,6 +26,18 @@ _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["torch._dynamo", "sklearn.datasets", "scipy.stats", "fierce_tools.experiments._record"])
 
 
+_started: list[Job] = []
+
+
+def kill_left() -> None:
+    """End what a test that failed left running."""
+    while _started:
+        process = _started.pop().process
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
 class Job:
     """`fierce ARGUMENTS` in this test's folder; `hold=(EPOCH, 2)` holds it after the second epoch is written."""
 
@@ -35,6 +47,7 @@ class Job:
         setting = (arguments, str(self.folder), hold, os.getcwd(), dict(os.environ))
         self.process = _server.Process(target=_run, args=setting, daemon=True)
         self.process.start()
+        _started.append(self)
         assert self.process.pid is not None
         self.pid: int = self.process.pid
 
@@ -81,6 +94,9 @@ def _run(
         os.close(file)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     sys.argv = ["fierce", *arguments]
+    import torch
+
+    torch.set_num_threads(1)  # a signal would be another thread's
     if hold is not None:
         _hold(*hold, os.path.join(folder, "held"))
     from fierce_tools.cli import main

@@ -19,6 +19,8 @@ EDITION = Path(__file__).parent / "data" / "edition1"
 DONE = ("anchored", "pair", "pair-1-linear", "pair-2-mlp-4", "peers-hard-s0", "student")
 STOPPED = ("half", "half-pair", "half-pair-1-linear", "half-pair-2-mlp-4", "peers-hard-s1")
 SWEPT = tuple(f"digits-classes-3-5-8-mlp-4-fierce-lam{lam}-s0" for lam in ("0", "0.1"))
+# What was added to them since.
+OURS = ("README.md", "SHA256SUMS", ".gitattributes")
 QUIET = ("--progress", "off")
 
 
@@ -39,7 +41,7 @@ def last(name: str) -> dict[str, Any]:
 
 def test_nobody_changed_them() -> None:
     listed = dict(reversed(line.split("  ", 1)) for line in (EDITION / "SHA256SUMS").read_text().splitlines())
-    kept = {path for path in EDITION.rglob("*") if path.is_file() and path.name not in ("README.md", "SHA256SUMS")}
+    kept = {path for path in EDITION.rglob("*") if path.is_file() and path.name not in OURS}
     found = {
         f"./{path.relative_to(EDITION).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest() for path in kept
     }
@@ -173,7 +175,11 @@ def test_the_dashboard_remembers() -> None:
     assert (memory.pins, memory.marks) == ({"pair"}, {"anchored": 0, "student": 1})
 
 
-def test_the_student_of_a_teacher_that_moved_is_asked(fierce) -> None:
+def test_a_student_is_asked_and_shown_although_its_teachers_file_is_gone(fierce) -> None:
+    (teacher,) = runs.teachers(runs.Run(Path("runs/student")).info())
+    assert not Path(teacher["path"]).exists()
+    code, out, err = fierce("runs", "show", "student")
+    assert (code, "anchored" in out) == (0, True), err
     code, out, err = fierce("analyze", "agreement", "student", "--teacher", "anchored", "--format", "json")
     assert code == 0, err
     assert json.loads(out)["results"][0]["source"] == "student"

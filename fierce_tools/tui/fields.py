@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.css.query import NoMatches
 from textual.message import Message
-from textual.widget import AwaitMount, Widget
+from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static, Switch
 from textual.widgets.select import NoSelection
 
@@ -26,8 +26,13 @@ class Choice(Select[str], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "show_overlay", "choose", show=False)]
 
+    # A form that is closed while it is being mounted has removed the list and the label that these two fill.
+
+    def _setup_options_renderables(self) -> None:
+        with contextlib.suppress(NoMatches):
+            super()._setup_options_renderables()
+
     def _watch_value(self, value: str | NoSelection) -> None:
-        # A form that is closed while it is being mounted removes the label that would show the value.
         with contextlib.suppress(NoMatches):
             super()._watch_value(value)
 
@@ -81,7 +86,6 @@ class Field(Horizontal):
         self.default = option.default if default is None else default
         self._raw = self._written(value)
         self._editor: Choice | Toggle | Input | None = None
-        self._shown: AwaitMount | None = None
 
     def _written(self, value: Any) -> Any:
         option = self.option
@@ -96,14 +100,17 @@ class Field(Horizontal):
     def _choices(self) -> list[str]:
         return [*([NONE] if self.option.optional else []), *self.option.choices]
 
-    def reveal(self) -> AwaitMount:
-        """Mount the name, the editor and the help, once; a field far from the screen is an empty line."""
-        if self._shown is None:
+    def reveal(self) -> bool:
+        """Mount the name, the editor and the help, once; a field far from the screen is an empty line.
+
+        False where it cannot be done: the field is not mounted itself, or being removed.
+        """
+        if self._editor is None and self.is_mounted and self.is_attached:
             name = Label(self.label, classes="name", markup=False)
             self._editor = self._make_editor()
-            self._shown = self.mount(name, self._editor, Static(self.option.help, classes="help", markup=False))
+            self.mount(name, self._editor, Static(self.option.help, classes="help", markup=False))
             self._mark()
-        return self._shown
+        return self._editor is not None
 
     def _make_editor(self) -> Choice | Toggle | Input:
         option = self.option

@@ -120,17 +120,21 @@ class Form(Page):
         self.call_after_refresh(self.reveal)
 
     def _focus(self, field: Field) -> None:
-        field.reveal()
-        # At once, not with the next message: keys that were typed ahead belong to this field.
-        self.set_focus(field.editor, scroll_visible=False)
-        # The field has its place in the form before its new editor has one.
-        self.call_after_refresh(field.scroll_visible, animate=False)
+        if field.reveal():
+            # At once, not with the next message: keys that were typed ahead belong to this field.
+            self.set_focus(field.editor, scroll_visible=False)
+            # The field has its place in the form before its new editor has one.
+            self.call_after_refresh(self._show, field)
+
+    def _show(self, field: Field) -> None:
+        if field.is_attached and not self.can_view_entire(field):
+            self.scroll_to_center(field, animate=False, origin_visible=True)
 
     def action_go(self, step: int) -> None:
         """To the next field or the one before; round at the ends."""
-        current = self._current()
-        if self._fields:
-            self._focus(self._fields[(self._fields.index(current) + step) % len(self._fields) if current else 0])
+        current, fields = self._current(), self._fields
+        if fields:
+            self._focus(fields[(fields.index(current) + step) % len(fields) if current in fields else 0])
 
     def reveal(self) -> None:
         """Mount what is in sight, and a few lines around it."""
@@ -138,7 +142,7 @@ class Form(Page):
         first, last = box.scroll_y - MARGIN, box.scroll_y + box.size.height + MARGIN
         with self.app.batch_update():
             for field in self._fields:
-                if field.is_mounted and first <= field.virtual_region.y <= last:
+                if field.virtual_region and first <= field.virtual_region.y <= last:
                     field.reveal()
 
     def on_resize(self, event: Resize) -> None:
@@ -211,12 +215,26 @@ class Form(Page):
 
     do_copy = action_copy
 
-    async def action_reset(self) -> None:
+    def action_reset(self) -> None:
         """Every field as it was."""
+        self.call_later(self.rebuild)
+
+    async def rebuild(self, focus: str = "") -> None:
+        """Make every field anew; the focus goes to the one of an option, or to the first.
+
+        Awaited by messages of the form alone, so that one is done before the next begins.
+        """
         box = self.query_one("#fields", Scroll)
         await box.remove_children()
+        if not self.is_attached:  # closed meanwhile
+            return
         await box.mount_all(self.widgets())
-        self.begin()
+        chosen = next((field for field in self._fields if field.option.name == focus), None)
+        if chosen is None:
+            self.begin()
+        else:
+            self._focus(chosen)
+            self.call_after_refresh(self.reveal)
 
 
 class AskForm(Form):

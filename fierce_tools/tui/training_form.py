@@ -14,7 +14,6 @@ from fierce_tools.recipe import MENUS, SECTIONS
 from fierce_tools.tui.fields import Field
 from fierce_tools.tui.forms import Form, Run
 from fierce_tools.tui.questions import arguments, place
-from fierce_tools.tui.scroll import Scroll
 
 NAME = Option("name", "str", None, "the run's name; made from the recipe where none is given", optional=True)
 # Fields of the form itself, which are no options of a section.
@@ -101,6 +100,8 @@ class TrainForm(Form):
         """Another choice has other options; what was said of them before is kept."""
         field = event.field
         assert isinstance(field, _Part)
+        if field not in self.fields():  # it was removed since
+            return
         section, name = field.section, field.option.name
         if name == f"{CHOICE}{section}" and field.raw != self.chosen[section]:
             self._remember()
@@ -108,13 +109,13 @@ class TrainForm(Form):
             self.argument[section], self.preset[section] = "", None
             self._model_said = self._model_said or section == "model"
             self._settle()
-            await self._rebuild(field.option.name)
+            await self.rebuild(field.option.name)
         elif name == "preset" and not field.problem and field.value() != self.preset.get(section):
             self._remember()
             self.preset[section] = field.value()
             for option in _own(section, self.chosen[section]).options:
                 self.given.pop((section, option.name), None)
-            await self._rebuild(field.option.name)
+            await self.rebuild(field.option.name)
         elif name == f"{ARGUMENT}{section}":
             self.argument[section] = str(field.raw)
         self.tell()
@@ -124,15 +125,6 @@ class TrainForm(Form):
             assert isinstance(field, _Part)
             if not field.problem and field.value() != field.default:
                 self.given[field.section, field.option.name] = field.value()
-
-    async def _rebuild(self, focus: str) -> None:
-        box = self.query_one("#fields", Scroll)
-        await box.remove_children()
-        await box.mount_all(self.widgets())
-        for field in self.fields():
-            if field.option.name == focus:
-                self._focus(field)
-        self.call_after_refresh(self.reveal)
 
     # What it stands for.
 

@@ -16,7 +16,7 @@ from unittest.mock import Mock
 import pytest
 import waiting
 from driving import drive, settled, text_of
-from test_jobs import group
+from test_jobs import end, group
 from waiting import LIMIT, wait_until
 
 from fierce_tools import sources
@@ -215,7 +215,7 @@ def test_a_job_is_cancelled_when_that_is_confirmed(
 ) -> None:
     program = tmp_path / "program" / "fierce_tools" / "__main__.py"
     program.parent.mkdir(parents=True)
-    program.write_text("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    program.write_text("import signal\nprint('ready', flush=True)\nwhile True:\n    signal.pause()\n")
 
     async def body(app: Dashboard, pilot: Any) -> None:
         monkeypatch.setenv("PYTHONPATH", str(program.parent.parent))
@@ -533,7 +533,7 @@ def test_a_killed_dashboard_leaves_no_job(asked_root: Path, tmp_path: Path, numb
         "app = Busy(Path('runs'))\napp.run(headless=True)\nraise SystemExit(app.return_code)\n"
     )
     sleeper = tmp_path / "sleeper"
-    sleeper.write_text("#!/bin/sh\nsleep 60 & exec sleep 60\n")
+    sleeper.write_text("#!/bin/sh\ntail -f /dev/null & exec tail -f /dev/null\n")
     sleeper.chmod(0o755)
     said = tmp_path / "said"
     with said.open("wb") as file:
@@ -541,7 +541,10 @@ def test_a_killed_dashboard_leaves_no_job(asked_root: Path, tmp_path: Path, numb
     written = tmp_path / "pid"
     wait_until(lambda: (written.exists() and written.read_text()) or process.poll() is not None, said.read_text)
     pid = int(written.read_text())
-    wait_until(lambda: len(group(pid)) == 2, lambda: group(pid))
-    process.send_signal(number)
-    assert process.wait(LIMIT) == 128 + number, said.read_text()
-    wait_until(lambda: not group(pid), lambda: group(pid))
+    try:
+        wait_until(lambda: len(group(pid)) == 2, lambda: group(pid))
+        process.send_signal(number)
+        assert process.wait(LIMIT) == 128 + number, said.read_text()
+        wait_until(lambda: not group(pid), lambda: group(pid))
+    finally:
+        end(process.pid, pid)

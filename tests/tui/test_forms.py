@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driving import idle
 from textual.app import App
 from textual.widgets import Input, Select, Static, Switch
 
@@ -41,7 +42,8 @@ def filled(
 async def field(app: App[None], name: str) -> Field:
     """A field by its option's name, brought to the screen."""
     found = next(f for f in app.screen.query(Field) if f.option.name == name)
-    await found.reveal()
+    assert found.reveal()
+    await idle()
     return found
 
 
@@ -167,6 +169,9 @@ def test_what_is_in_sight_is_mounted_and_the_rest_when_it_comes_into_sight() -> 
         assert form.focused is last.editor, "round to the last one, which was not mounted"
         assert box.region.contains_region(last.region)
         assert not blank()
+        await pilot.press("tab")
+        assert form.focused is form.fields()[0].editor
+        assert box.scroll_y == 0, "its heading is in sight, too"
         for _ in range(len(form.fields()) // 2):
             await pilot.press("up")
         assert not blank()
@@ -178,6 +183,47 @@ def test_what_is_in_sight_is_mounted_and_the_rest_when_it_comes_into_sight() -> 
         assert len(form.fields()) == len({*form.fields()} & {*form.query(Field)})
 
     filled(lambda run: TrainForm(Path("runs"), run), body, (80, 24))
+
+
+@pytest.mark.parametrize("turns", [0, 2, 5, 12, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 3, 8, 20, 40))])
+def test_a_form_may_be_closed_or_reset_at_any_moment(turns: int) -> None:
+    """After so many turns of the event loop, while fields and lists are being made or made anew."""
+
+    async def later() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    async def body(app: App[None], pilot: Any) -> None:
+        def form() -> TrainForm:
+            return TrainForm(Path("runs"), lambda *job: None)
+
+        app.push_screen(form())
+        await later()
+        app.pop_screen()
+        await idle()
+        app.push_screen(form())
+        await idle()
+        opened = app.screen
+        assert isinstance(opened, TrainForm)
+        loss = (await field(app, "choice of loss")).editor
+        assert isinstance(loss, Select)
+        loss.value = "fierce"
+        await later()
+        opened.action_reset()
+        await idle()
+        assert set(opened.fields()) == set(opened.query(Field)), "nothing is left of what was there before"
+        assert all(
+            f.editor.is_mounted for f in opened.fields() if f.region.overlaps(opened.query_one("#fields").region)
+        )
+        await pilot.press("tab")
+        assert opened.focused is opened.fields()[1].editor
+        (await field(app, "choice of loss")).editor.value = "ce"  # type: ignore[attr-defined]
+        await later()
+        opened.dismiss()
+        await idle()
+        assert app.screen is not opened
+
+    filled(lambda run: AskForm(questions()["entropy"], ["a"], run), body, (80, 24))
 
 
 def test_a_preset_brings_its_values() -> None:

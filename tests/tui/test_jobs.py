@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -28,6 +29,14 @@ def group(pid: int) -> list[int]:
             if int(fields[2]) == pid and fields[0] != "Z":
                 found.append(int(entry.name))
     return found
+
+
+def end(*groups: int | None) -> None:
+    """Kill what a test that failed left behind."""
+    for pid in groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if pid is not None and pid != os.getpgid(0):
+                os.killpg(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -151,14 +160,15 @@ def test_a_log_keeps_its_end(program, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STUBBORN = """
-import signal, subprocess, sys, time
+import signal, subprocess, sys
 ignored = [getattr(signal, n) for n in sys.argv[1].split(",") if n]
 for n in ignored:
     signal.signal(n, signal.SIG_IGN)
-child = "import signal, time\\nfor n in (signal.SIGINT, signal.SIGTERM): signal.signal(n, signal.SIG_IGN)\\ntime.sleep(60)"
+child = "import signal\\nfor n in (signal.SIGINT, signal.SIGTERM): signal.signal(n, signal.SIG_IGN)\\nwhile True: signal.pause()"
 subprocess.Popen([sys.executable, "-c", child])
 print("ready", flush=True)
-time.sleep(60)
+while True:
+    signal.pause()
 """
 
 
@@ -177,7 +187,10 @@ def test_a_cancelled_job_leaves_no_child(program, monkeypatch: pytest.MonkeyPatc
     job, _ = ran(ignored, during=during)
     assert job.state == "cancelled"
     assert job.pid is not None
-    wait_until(lambda: not group(job.pid), lambda: group(job.pid))  # killed, but perhaps not yet gone
+    try:
+        wait_until(lambda: not group(job.pid), lambda: group(job.pid))  # killed, but perhaps not yet gone
+    finally:
+        end(job.pid)
     if ignored == "SIGINT,SIGTERM":
         assert job.code == -signal.SIGKILL
 
@@ -212,9 +225,12 @@ def test_the_end_of_the_app_ends_them_all(program, monkeypatch: pytest.MonkeyPat
         assert board.running() == 0
         await asyncio.gather(*(job.ended.wait() for job in both))
 
-    asyncio.run(main())
-    assert len(left) == 2
-    wait_until(lambda: not any(map(group, left)), lambda: [group(pid) for pid in left])
+    try:
+        asyncio.run(main())
+        assert len(left) == 2
+        wait_until(lambda: not any(map(group, left)), lambda: [group(pid) for pid in left])
+    finally:
+        end(*left)
 
 
 def test_a_python_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,8 +122,14 @@ def test_a_crash_ends_with_a_usable_terminal_and_another_code_than_0(runs_root: 
 NO_TORCH = """
 import sys
 from fierce_tools.tui.app import Dashboard
+from fierce_tools.tui.home import Home
 from fierce_tools.cli import main
 leave = Dashboard.leave
+opened = Home.open_tab
+def open_tab(self, number):
+    opened(self, number)
+    self.call_after_refresh(lambda: open("tabs.txt", "a").write(str(number)))
+Home.open_tab = open_tab
 def left(self):
     heavy = [m for m in ("torch", "torchvision", "sklearn", "scipy", "plotext", "matplotlib") if m in sys.modules]
     open("heavy.txt", "w").write(repr(heavy))
@@ -136,8 +142,12 @@ main(["tui", sys.argv[1]])
 def test_no_torch_in_the_process(runs_root: Path, tmp_path: Path) -> None:
     terminal = Terminal([sys.executable, "-c", NO_TORCH, str(runs_root)], tmp_path)
     terminal.until("val_accuracy")
+    tabs = tmp_path / "tabs.txt"
     for key in ("2", "3", "4", "5", "6", "7", "8", "1"):
         terminal.press(key)
+        wait_until(
+            lambda key=key: terminal.read() or (tabs.exists() and tabs.read_text().endswith(key)), terminal.shown
+        )
     terminal.press("\r", then="Recipe")
     terminal.press("\x1b", then="fierce-live")
     terminal.press("\x03")
