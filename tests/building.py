@@ -1,4 +1,4 @@
-"""What many tests look at, built once for all workers of a test run."""
+"""Runs that many tests look at: built once for all workers of a test run, or written by an earlier version."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+EDITION = Path(__file__).parent / "data" / "edition1"
 
 
 def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
@@ -27,6 +29,11 @@ def shared(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], N
             build(path)
             whole.touch()
     return Path(shutil.copytree(path, factory.mktemp(name) / name))
+
+
+def copy_earlier(target: Path) -> None:
+    """Copy the files that version 0.1.0 wrote, without their time stamps, as a fresh checkout has them."""
+    shutil.copytree(EDITION, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def command(*arguments: str) -> str:

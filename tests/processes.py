@@ -58,7 +58,7 @@ class Job:
 
     @property
     def err(self) -> str:
-        """What it has said."""
+        """What it has written to stderr."""
         return self._read("err")
 
     def _read(self, name: str) -> str:
@@ -96,7 +96,7 @@ def _run(
     sys.argv = ["fierce", *arguments]
     import torch
 
-    torch.set_num_threads(1)  # a signal would be another thread's
+    torch.set_num_threads(1)  # or another thread could receive the signal
     if hold is not None:
         _hold(*hold, os.path.join(folder, "held"))
     from fierce_tools.cli import main

@@ -11,7 +11,6 @@ import math
 import os
 import re
 import shlex
-import shutil
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from building import copy_earlier
 
 HERE = Path(__file__).parent / "characterisation"
-EDITION = Path(__file__).parent / "data" / "edition1"
 CASES: list[dict[str, Any]] = tomllib.loads((HERE / "cases.toml").read_text(encoding="utf-8"))["case"]
 # Differ from machine to machine, or from one second to the next.
 VOLATILE = {
@@ -33,7 +32,10 @@ WORDS = {"claim", "doc", "expected", "help", "note", "notes", "says", "summary",
 # Measured numbers may be rounded by another processor; a share of few examples may have one more or less of them. Settings
 # and whole numbers are what they are.
 MEASURED, SHARE = {"rel_tol": 2e-4, "abs_tol": 1e-7}, {"rel_tol": 0.0, "abs_tol": 0.02}
-SHARES = re.compile("accuracy|ece|mce|coverage|missing|overall|agreement|best|last|precision|recall|f1|share")
+SHARES = {
+    "accuracies", "accuracy", "agreement", "best", "coverage", "ece", "f1", "last", "mce", "missing", "overall", "precision", "recall",
+    "share",
+}  # fmt: skip
 SETTINGS = {"options", "default", "presets", "recipe", "learning_rate", "lr", "common", "given"}
 
 
@@ -42,11 +44,7 @@ def place(tmp_path: Path) -> None:
     """Earlier runs, a small dataset, a state dict, soft labels, and a file of another kind."""
     from safetensors.numpy import save_file
 
-    for path in EDITION.iterdir():
-        if path.is_dir():
-            shutil.copytree(path, tmp_path / path.name, copy_function=shutil.copyfile)
-        elif path.suffix in (".safetensors", ".toml"):
-            shutil.copyfile(path, tmp_path / path.name)
+    copy_earlier(tmp_path)
     rng = np.random.default_rng(0)
     labels = np.arange(40) % 2
     images = rng.integers(0, 100, (40, 6, 6, 3), dtype=np.uint8) + (labels[:, None, None, None] * 120).astype(np.uint8)
@@ -96,9 +94,10 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
         return [
             d for n, (a, b) in enumerate(zip(expected, found, strict=True)) for d in differences(a, b, f"{where}[{n}]")
         ]
-    names = re.findall(r"\w+", where)
-    near = SHARE if SHARES.search(where) else MEASURED
-    measured = isinstance(expected, float) and isinstance(found, float) and not SETTINGS & set(names)
+    keys = set(re.findall(r"\w+", where))
+    words = {word for key in keys for word in key.split("_")}
+    near = SHARE if SHARES & words else MEASURED
+    measured = isinstance(expected, float) and isinstance(found, float) and not SETTINGS & keys
     same = math.isclose(expected, found, **near) if measured else type(expected) is type(found) and expected == found
     return [] if same else [f"{where}: expected {expected!r}, found {found!r}"]
 

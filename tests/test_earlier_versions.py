@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from building import EDITION, copy_earlier
 from safetensors import safe_open
 
 from fierce_tools import checkpoints, outputs, runs, sources
 
-EDITION = Path(__file__).parent / "data" / "edition1"
 DONE = ("anchored", "pair", "pair-1-linear", "pair-2-mlp-4", "peers-hard-s0", "student")
 STOPPED = ("half", "half-pair", "half-pair-1-linear", "half-pair-2-mlp-4", "peers-hard-s1")
 SWEPT = tuple(f"digits-classes-3-5-8-mlp-4-fierce-lam{lam}-s0" for lam in ("0", "0.1"))
@@ -27,12 +27,7 @@ QUIET = ("--progress", "off")
 @pytest.fixture(autouse=True)
 def earlier(tmp_path: Path) -> None:
     """A copy of the files in the test's own folder; writable, and with the time stamps of a fresh checkout."""
-    for path in EDITION.iterdir():
-        target = tmp_path / path.name
-        if path.is_dir():
-            shutil.copytree(path, target, copy_function=shutil.copyfile)
-        else:
-            shutil.copyfile(path, target)
+    copy_earlier(tmp_path)
 
 
 def last(name: str) -> dict[str, Any]:

@@ -84,10 +84,10 @@ class Field(Horizontal):
         super().__init__()
         self.option = option
         self.default = option.default if default is None else default
-        self._raw = self._written(value)
+        self._raw = self._initial(value)
         self._editor: Choice | Toggle | Input | None = None
 
-    def _written(self, value: Any) -> Any:
+    def _initial(self, value: Any) -> Any:
         option = self.option
         if option.kind == "bool":
             return bool(value)
@@ -172,7 +172,7 @@ class Field(Horizontal):
     @on(Switch.Changed)
     def _on_changed(self, event: Input.Changed | Select.Changed | Switch.Changed) -> None:
         event.stop()
-        if event.value == self._raw:  # editors tell of their first value too
+        if event.value == self._raw:  # editors report their initial value too
             return
         self._raw = event.value
         self._mark()

@@ -131,7 +131,7 @@ class Form(Page):
             self.scroll_to_center(field, animate=False, origin_visible=True)
 
     def action_go(self, step: int) -> None:
-        """To the next field or the one before; round at the ends."""
+        """Move the focus by `step` fields, wrapping at the ends."""
         current, fields = self._current(), self._fields
         if fields:
             self._focus(fields[(fields.index(current) + step) % len(fields) if current in fields else 0])
@@ -168,7 +168,7 @@ class Form(Page):
         self.action_send()
 
     def _checked(self) -> tuple[str, list[str]]:
-        """What is wrong, of the field with the focus first, or nothing and the command as it stands."""
+        """The first problem, the focused field before others; or no problem and the command's arguments."""
         current = self._current()
         for field in [*([current] if current is not None else []), *self._fields]:
             if field.problem:
@@ -220,13 +220,13 @@ class Form(Page):
         self.call_later(self.rebuild)
 
     async def rebuild(self, focus: str = "") -> None:
-        """Make every field anew; the focus goes to the one of an option, or to the first.
+        """Replace every field; the focus goes to the field of the option `focus`, or to the first.
 
-        Awaited by messages of the form alone, so that one is done before the next begins.
+        Called from the form's own messages only, so that two rebuilds never overlap.
         """
         box = self.query_one("#fields", Scroll)
         await box.remove_children()
-        if not self.is_attached:  # closed meanwhile
+        if not self.is_attached:  # the form was closed in the meantime
             return
         await box.mount_all(self.widgets())
         chosen = next((field for field in self._fields if field.option.name == focus), None)

@@ -100,7 +100,7 @@ class TrainForm(Form):
         """Another choice has other options; what was said of them before is kept."""
         field = event.field
         assert isinstance(field, _Part)
-        if field not in self.fields():  # it was removed since
+        if field not in self.fields():  # a rebuild has removed it
             return
         section, name = field.section, field.option.name
         if name == f"{CHOICE}{section}" and field.raw != self.chosen[section]:
