@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,6 +21,7 @@ from fierce_tools.tui.panes import Page
 from fierce_tools.tui.questions import Question
 from fierce_tools.tui.scroll import Scroll
 
+Part = TypeVar("Part", Scroll, Static)
 Run = Callable[[str, list[str]], None]
 NARROW = 96
 # Lines above and below the screen whose fields are mounted too.
@@ -105,12 +106,18 @@ class Form(Page):
         """Every value by its option's name. Raises UsageError."""
         return {field.option.name: field.value() for field in self.fields()}
 
+    def _part(self, selector: str, kind: type[Part]) -> Part | None:
+        """A part of the form; None before it is there, and when the form is being closed."""
+        return next(iter(self.query(selector).results(kind)), None)
+
     # What happens in it.
 
     def on_mount(self) -> None:
         """The first field, and the command."""
-        self.watch(self.query_one("#fields", Scroll), "scroll_y", self.reveal, init=False)
-        self.begin()
+        box = self._part("#fields", Scroll)
+        if box is not None:
+            self.watch(box, "scroll_y", self.reveal, init=False)
+            self.begin()
 
     def begin(self) -> None:
         """Put the focus on the first field."""
@@ -138,7 +145,9 @@ class Form(Page):
 
     def reveal(self) -> None:
         """Mount what is in sight, and a few lines around it."""
-        box = self.query_one("#fields", Scroll)
+        box = self._part("#fields", Scroll)
+        if box is None:
+            return
         first, last = box.scroll_y - MARGIN, box.scroll_y + box.size.height + MARGIN
         with self.app.batch_update():
             for field in self._fields:
@@ -184,15 +193,15 @@ class Form(Page):
 
     def tell(self) -> None:
         """Show the command, and the problem or the meaning of the field."""
-        if not self.is_mounted:
+        meaning, command = self._part("#meaning", Static), self._part("#command", Static)
+        if meaning is None or command is None:
             return
         current = self._current()
         problem, arguments = self._checked()
-        meaning = self.query_one("#meaning", Static)
         meaning.set_class(bool(problem), "wrong")
         meaning.update(problem or (current.meaning if current is not None else ""))
         if not problem:
-            self.query_one("#command", Static).update(f"$ {questions.shown(arguments)}")
+            command.update(f"$ {questions.shown(arguments)}")
 
     def action_send(self) -> None:
         """Run it, unless something is wrong."""
@@ -224,7 +233,9 @@ class Form(Page):
 
         Called from the form's own messages only, so that two rebuilds never overlap.
         """
-        box = self.query_one("#fields", Scroll)
+        box = self._part("#fields", Scroll)
+        if box is None:
+            return
         await box.remove_children()
         if not self.is_attached:  # the form was closed in the meantime
             return

@@ -226,6 +226,29 @@ def test_a_form_may_be_closed_or_reset_at_any_moment(turns: int) -> None:
     filled(lambda run: AskForm(questions()["entropy"], ["a"], run), body, (80, 24))
 
 
+def test_a_form_that_is_opened_or_closed_may_be_drawn_and_reset() -> None:
+    """A resize, a redraw or a key may come before its parts are there, and after they are gone."""
+
+    async def body(app: App[None], pilot: Any) -> None:
+        for turns in (0, 3, 9, 15):
+            form = TrainForm(Path("runs"), lambda *job: None)
+            app.push_screen(form)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            form.reveal()
+            form.tell()
+            form.dismiss()
+            for _ in range(24):
+                await asyncio.sleep(0)
+                form.reveal()
+                form.tell()
+            await form.rebuild()
+            await idle()
+            assert app.screen is not form
+
+    filled(lambda run: AskForm(questions()["entropy"], ["a"], run), body, (80, 24))
+
+
 def test_a_preset_brings_its_values() -> None:
     async def body(app: App[None], pilot: Any) -> None:
         preset = (await field(app, "preset")).editor
