@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fierce_tools import arrayfile
+from fierce_tools import arrayfile, scores
 from fierce_tools.errors import DataError, UsageError
 
 # Arrays too large to be kept with every split: each lies in a file of its own, made when asked for.
 APART = ("features", "images", "draws")
-# Larger logits overflow when they are subtracted or divided by a temperature.
-LARGEST = 1e30
 ROWS = ("logits", "labels", "index", "features", "targets", "images")
+# Of other arrays than logits: the axes they have, and what these are.
+SHAPES = {
+    "index": ((1,), "[N]"), "features": ((2,), "[N, D]"), "head_weight": ((2,), "[C, D]"), "head_bias": ((1,), "[C]"),
+    "targets": ((1, 2), "[N] or [N, P]"), "anchors": ((2, 3), "[M, K, D]"), "draws": ((3,), "[L, N, C]"),
+    "images": ((4,), "[N, H, W, c]"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outputs:
     """logits [N,C] f32, labels [N] i64, index [N] i64 (position in the original file), features [N,D] f32,
     head_weight [C,D], head_bias [C], targets [N] or [N,P], anchors [M,K,D], draws [L,N,C], images [N,H,W,c] u8,
-    and the names of the classes. What is absent is None; `document` holds what is known of their making.
+    and the names of the classes. What is absent is None; `document` holds what is known of their making, `held` the
+    arrays of the file they are from, `notes` how these were read. A logit of -inf is a probability of 0.
     """
 
     logits: np.ndarray
@@ -38,6 +43,8 @@ class Outputs:
     images: np.ndarray | None = None
     class_names: tuple[str, ...] | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array there is, by name."""
@@ -48,12 +55,13 @@ class Outputs:
         """An array or the class names. Raises DataError where it is absent, saying how to make it."""
         value = getattr(self, name)
         if value is None:
-            raise DataError(f"{source} has no {name}; it holds {', '.join(self.arrays())}", _HOW.get(name, ""))
+            there = ", ".join(self.held or self.arrays())
+            raise DataError(f"{source} has no {name}; it holds {there}", _HOW.get(name, ""))
         return value
 
 
 _HOW = {
-    "labels": "add an array `labels` [N] of class numbers to the file",
+    "labels": "add an array `labels` [N] of class numbers to the file, or say --labels FILE.npy",
     "features": "add an array `features` [N, D], or ask a fierce checkpoint",
     "head_weight": "add `head_weight` [C, D] and `head_bias` [C], or ask a fierce checkpoint",
     "targets": "the dataset has none; give train_targets and test_targets in an arrays: file",
@@ -62,38 +70,115 @@ _HOW = {
 
 
 def validate(outputs: Outputs, *, source: str = "outputs") -> Outputs:
-    """The same outputs, checked: shapes that fit, finite logits, labels in range. Raises DataError saying where."""
+    """The same outputs, checked: kinds and shapes that fit, finite values, labels in range, names and index that name.
+
+    Raises DataError saying where.
+    """
     logits = outputs.logits
     if logits.ndim != 2 or logits.shape[1] < 2 or logits.shape[0] < 1:
         raise DataError(f"{source}: logits have shape {list(logits.shape)}, expected [N, C] with C of 2 or more")
-    for name in ("logits", "features"):
-        array = getattr(outputs, name)
-        if array is not None and not np.isfinite(array).all():
-            bad = np.argwhere(~np.isfinite(array))
-            value = array[tuple(bad[0])]
-            raise DataError(
-                f"{source}: {name}{bad[0].tolist()} is {value}, and {len(bad) - 1} more values are not finite"
-            )
-    if np.abs(logits).max() > LARGEST:
-        raise DataError(f"{source}: logits reach {np.abs(logits).max():.3g}, expected at most {LARGEST:g} in size")
+    scores.check_logits(f"{source}: logits", logits)
+    for name, array in outputs.arrays().items():
+        _check_shape(source, name, array)
+        if name in SHAPES:
+            _check_finite(f"{source}: {name}", array)
     for name in ROWS:
         array = getattr(outputs, name)
         if array is not None and array.ndim == 0:
             raise DataError(f"{source}: {name} is a single value, expected one for each of {len(logits)} rows")
         if array is not None and len(array) != len(logits):
             raise DataError(f"{source}: {name} has {len(array)} rows, logits have {len(logits)}")
-    labels = outputs.labels
-    if labels is not None:
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-            raise DataError(f"{source}: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [N]")
-        bad_rows = np.flatnonzero((labels < 0) | (labels >= logits.shape[1]))
-        if len(bad_rows):
-            raise DataError(
-                f"{source}: labels[{bad_rows[0]}] is {labels[bad_rows[0]]}, expected 0 to {logits.shape[1] - 1}"
-            )
-    if outputs.class_names is not None and len(outputs.class_names) != logits.shape[1]:
-        raise DataError(f"{source}: {len(outputs.class_names)} class names for {logits.shape[1]} classes")
+    _check_labels(source, outputs.labels, logits.shape[1])
+    _check_index(source, outputs.index)
+    _check_head(source, outputs)
+    check_names(source, outputs.class_names, logits.shape[1])
     return outputs
+
+
+def check_names(source: str, names: Sequence[str] | None, classes: int) -> None:
+    """Raises DataError for class names that are not one for each class, empty, or there twice."""
+    if names is None:
+        return
+    if len(names) != classes:
+        raise DataError(f"{source}: {len(names)} class names for {classes} classes")
+    empty = [number for number, name in enumerate(names) if not name.strip()]
+    if empty:
+        raise DataError(f"{source}: the name of class {empty[0]} is empty", "name every class")
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        numbers = ", ".join(str(n) for n, name in enumerate(names) if name == twice)
+        raise DataError(f"{source}: classes {numbers} are all named {twice!r}", "give each class a name of its own")
+
+
+def _check_shape(source: str, name: str, array: np.ndarray, prefix: str = "") -> None:
+    """Raises DataError for an array that is not numbers of the axes its name stands for."""
+    if name not in SHAPES:
+        return
+    axes, expected = SHAPES[name]
+    kinds = {"index": "iu", "targets": "fiub"}.get(name, "fiu")
+    if array.dtype.kind not in kinds or array.ndim not in axes or (array.ndim > 1 and 0 in array.shape):
+        column = array.ndim == 1 and array.dtype.kind in kinds and name == "features"
+        words = "whole numbers" if kinds == "iu" else "numbers"
+        raise DataError(
+            f"{source}: {prefix}{name} is {array.dtype} {list(array.shape)}, expected {words} {expected}",
+            f"one feature an example is {prefix}{name}[:, None]" if column else "",
+        )
+
+
+def _check_finite(where: str, array: np.ndarray) -> None:
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = np.argwhere(~np.isfinite(array))
+        more = f", and {len(bad) - 1} more values are not finite" if len(bad) > 1 else ", expected finite numbers"
+        raise DataError(f"{where}{bad[0].tolist()} is {array[tuple(bad[0])]}{more}")
+
+
+def _check_labels(source: str, labels: np.ndarray | None, classes: int) -> None:
+    if labels is None:
+        return
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{source}: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [N]")
+    bad = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(bad):
+        more = f"; {len(bad)} of {len(labels)} labels are out of range" if len(bad) > 1 else ""
+        raise DataError(f"{source}: labels[{bad[0]}] is {labels[bad[0]]}, expected 0 to {classes - 1}{more}")
+
+
+def _check_index(source: str, index: np.ndarray | None) -> None:
+    if index is None:
+        return
+    if index.min(initial=0) < 0:
+        raise DataError(f"{source}: index[{int(index.argmin())}] is {index.min()}, expected positions from 0")
+    kinds, counts = np.unique(index, return_counts=True)
+    if len(kinds) < len(index):
+        raise DataError(
+            f"{source}: index names {kinds[counts > 1][0]} twice, and {len(index) - len(kinds)} rows in all again",
+            "one position in the original file for each row",
+        )
+
+
+def _check_head(source: str, outputs: Outputs) -> None:
+    """Raises DataError for a head, features, anchors or draws that are not of the same widths, classes and rows."""
+    (rows, classes), features = outputs.logits.shape, outputs.features
+    weight, bias, anchors, draws = outputs.head_weight, outputs.head_bias, outputs.anchors, outputs.draws
+    width = features.shape[1] if features is not None else None
+    fits = {
+        "head_weight": (weight, (classes, width)),
+        "head_bias": (bias, (classes,)),
+        "anchors": (
+            None if anchors is None else anchors[..., 0, :],
+            (*(() if anchors is None else anchors.shape[:-2]), width),
+        ),
+        "draws": (None if draws is None else draws[0], (rows, classes)),
+    }
+    for name, (array, expected) in fits.items():
+        wrong = array is not None and any(
+            want is not None and got != want for got, want in zip(array.shape, expected, strict=True)
+        )
+        if wrong:
+            raise DataError(
+                f"{source}: {name} has shape {list(getattr(outputs, name).shape)}, which does not fit logits "
+                f"{[rows, classes]}" + (f" and features {list(features.shape)}" if features is not None else "")
+            )
 
 
 def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Path:
@@ -104,11 +189,11 @@ def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Pat
     if outputs is None:
         names = arrays.pop("class_names", None)
         typed: dict[str, Any] = {name: np.asarray(value) for name, value in arrays.items()}
-        unknown = set(typed) - {f.name for f in fields(Outputs)}
+        unknown = set(typed) - ({f.name for f in fields(Outputs)} - {"document", "held", "notes"})
         if "logits" not in typed or unknown:
             raise UsageError(f"outputs need logits and know no {', '.join(sorted(unknown)) or 'other arrays'}")
         outputs = Outputs(**typed, class_names=tuple(map(str, names)) if names is not None else None)
-    outputs = validate(_typed(outputs), source=str(path))
+    outputs = validate(_typed(outputs, str(path)), source=str(path))
     document = {**outputs.document, "format": "outputs", "version": 1}
     if outputs.class_names is not None:
         document["class_names"] = list(outputs.class_names)
@@ -116,34 +201,97 @@ def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Pat
     return Path(path)
 
 
-def load(path: str | Path, *, logits_key: str | None = None, probabilities_key: str | None = None) -> Outputs:
-    """Outputs from anybody's .safetensors, .npz or .npy file. `logits_key` names the array of logits.
+@dataclass(frozen=True)
+class Keys:
+    """Which arrays of a file are meant: its logits, or its probabilities or counts instead, and its labels.
 
-    `probabilities_key` names one of probabilities instead, whose logarithms are then the logits; which of the two an
-    array holds is never guessed. Raises DataError for a file that is missing, damaged, holds Python objects or has no
-    such array, or probabilities whose rows do not sum to 1.
+    Labels may be a file of their own, FILE.npy.
+    """
+
+    logits_key: str | None = None
+    probabilities_key: str | None = None
+    counts_key: str | None = None
+    labels_key: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """Those that are said, by the option that says them."""
+        return {k.removesuffix("_key"): v for k, v in vars(self).items() if v is not None}
+
+
+def load(
+    path: str | Path,
+    *,
+    logits_key: str | None = None,
+    probabilities_key: str | None = None,
+    counts_key: str | None = None,
+    labels_key: str | None = None,
+    flags: str = "--",
+) -> Outputs:
+    """Outputs from anybody's .safetensors, .npz or .npy file, such as `load("mine.npz", probabilities_key="p")`.
+
+    `logits_key`, `probabilities_key` or `counts_key` names the array that the logits are made of, `labels_key` the
+    array of labels or a FILE.npy; `flags` begins the options that messages name. Which of the three an array holds is
+    never guessed: an unnamed one whose rows look like probabilities, or whose values are whole, is refused, but in
+    files that `save` wrote. Raises DataError for a file that is missing, damaged, holds Python objects, has no such
+    array, or arrays that do not fit together.
     """
     path = Path(path)
     arrays, document = read_arrays(path)
-    if probabilities_key is not None:
-        logits_key = "logits of probabilities"
-        arrays = {**arrays, logits_key: _log_probabilities(path, arrays, probabilities_key)}
-    key = logits_key or ("" if "" in arrays else "logits")
-    if key not in arrays:
-        raise DataError(
-            f"{path} has no array {key!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}", "name one with --logits"
-        )
-    known = {f.name for f in fields(Outputs)} - {"document", "class_names", "logits"}
+    ours = (document or {}).get("format") == "outputs"
+    logits = scores.read(
+        path, arrays, logits=logits_key, probabilities=probabilities_key, counts=counts_key, flags=flags, trusted=ours
+    )
+    labels, note = scores.labels(path, arrays, labels_key, *logits.shape)
     names = (document or {}).get("class_names", arrays.get("class_names"))
     if names is not None and np.ndim(names) != 1:
         raise DataError(f"{path}: class_names is {names!r}, expected a list of names")
+    known = {f.name for f in fields(Outputs)} - {"document", "class_names", "logits", "labels", "held", "notes"}
     outputs = Outputs(
-        logits=arrays[key],
+        logits=logits,
+        labels=labels,
         class_names=tuple(map(str, names)) if names is not None else None,
         document=document or {},
+        held=tuple(sorted(arrays)) if "" not in arrays else ("one array without a name",),
+        notes=(note,) if note else (),
         **{name: array for name, array in arrays.items() if name in known},
     )
-    return validate(_typed(outputs), source=str(path))
+    return validate(_typed(outputs, str(path)), source=str(path))
+
+
+def load_split(
+    path: Path,
+    prefix: str,
+    names: Collection[str],
+    *,
+    logits_key: str | None = None,
+    probabilities_key: str | None = None,
+    counts_key: str | None = None,
+    labels_key: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Arrays of another split in a file of outputs by name, such as val_logits for `logits` and the prefix val_.
+
+    Those of `names` that are there; read and checked as `load` does, a named array under the prefix where it is there.
+    """
+    arrays, document = read_arrays(path)
+    ours = (document or {}).get("format") == "outputs"
+    given = {"logits": logits_key, "probabilities": probabilities_key, "counts": counts_key}
+    named = {kind: key for kind, key in given.items() if key is not None and f"{prefix}{key}" in arrays}
+    found = {n: arrays[prefix + n] for n in names if prefix + n in arrays and n not in ("logits", "labels")}
+    for name, array in found.items():
+        _check_shape(str(path), name, array, prefix)
+        _check_finite(f"{path}: {prefix}{name}", array)
+    if "logits" in names and (named or f"{prefix}logits" in arrays):
+        found["logits"] = scores.read(path, arrays, **named, prefix=prefix, trusted=ours)
+    rows = {len(array) for array in found.values() if array.ndim}
+    key = f"{prefix}{labels_key}" if f"{prefix}{labels_key}" in arrays else f"{prefix}labels"
+    if "labels" in names and key in arrays:
+        classes = found["logits"].shape[1] if "logits" in found else None
+        found["labels"], _ = scores.plain_labels(f"{path}: {key}", arrays[key], classes)
+        rows.add(len(found["labels"]))
+    if len(rows) > 1:
+        shapes = ", ".join(f"{prefix}{n} {list(a.shape)}" for n, a in found.items())
+        raise DataError(f"{path}: {shapes} are not of the same rows", "give each one row an example")
+    return found
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
@@ -157,21 +305,6 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | Non
     return arrayfile.load_numpy(path), None
 
 
-def _log_probabilities(path: Path, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    key = "" if "" in arrays else name
-    if key not in arrays:
-        raise DataError(f"{path} has no array {name!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
-    p = arrays[key]
-    if p.ndim != 2 or p.dtype.kind != "f":
-        raise DataError(f"{path}: {name} are {p.dtype} {list(p.shape)}, expected probabilities [N, C]")
-    off = np.flatnonzero(~(np.abs(p.sum(axis=1, dtype=np.float64) - 1) < 1e-2) | (p < 0).any(axis=1))
-    if len(off):
-        total = p[off[0]].sum(dtype=np.float64)
-        raise DataError(f"{path}: row {off[0]} of {name} sums to {total:.4g}, expected 1", "name logits with --logits")
-    # A probability of 0 is taken as the smallest a float32 holds, so that its logarithm is finite.
-    return np.log(np.maximum(p, np.finfo(np.float32).tiny))
-
-
 def join(parts: Iterable[Outputs]) -> Outputs:
     """One Outputs that has what any of the parts has, the first's where several do."""
     first, *rest = parts
@@ -181,7 +314,9 @@ def join(parts: Iterable[Outputs]) -> Outputs:
     return first
 
 
-def _typed(outputs: Outputs) -> Outputs:
+def _typed(outputs: Outputs, source: str) -> Outputs:
+    for name, array in outputs.arrays().items():
+        _check_shape(source, name, array)
     floats = {n: a.astype(np.float32) for n, a in outputs.arrays().items() if a.dtype.kind == "f" and n != "targets"}
     whole = {n: getattr(outputs, n) for n in ("labels", "index")}
     integers = {n: a.astype(np.int64) for n, a in whole.items() if a is not None and np.issubdtype(a.dtype, np.integer)}

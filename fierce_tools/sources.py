@@ -180,7 +180,7 @@ def keep(source: Source, split: str, made: Outputs) -> None:
             cleared: dict[str, Any] = {part: None}
             made = replace(made, **cleared)
     names = {"class_names": list(made.class_names)} if made.class_names else {}
-    arrayfile.save_arrays(source.outputs_path(split), made.arrays(), {**document, **names, **made.document})
+    arrayfile.save_arrays(source.outputs_path(split), made.arrays(), {**made.document, **document, **names})
 
 
 def kept_result(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -12,13 +12,16 @@ from threading import Lock
 
 import numpy as np
 
-from fierce_tools.analysis._soft import check_logits, each, each_softmax, tempered
+from fierce_tools.analysis._soft import GONE, check_logits, each, each_softmax, tempered
 from fierce_tools.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Of softmax(z/T) for each example: `confidence`, `loss` -log p_y and `entropy` in nats [T, N]; `correct` [N]."""
+    """Of softmax(z/T) for each example: `confidence`, `loss` -log p_y and `entropy` in nats [T, N]; `correct` [N].
+
+    The loss is inf where the label's probability is 0 by a logit of -inf.
+    """
 
     confidence: np.ndarray
     loss: np.ndarray
@@ -44,6 +47,7 @@ def per_example(logits: np.ndarray, labels: np.ndarray, temperatures: Sequence[f
         correct[rows] = (predicted == label).squeeze(axis)
         np.subtract(z, np.take_along_axis(z, predicted, axis), out=z)
         own = np.take_along_axis(z, label, axis).squeeze(axis)
+        own = np.where(own < GONE / 2, -np.inf, own)
         e = np.empty_like(z)
         for number, temperature in enumerate(temperatures):
             total, weighted = tempered(z, axis, temperature, e)
@@ -73,8 +77,21 @@ def accuracy(logits: np.ndarray, labels: np.ndarray, *, top: int = 1) -> float:
 
 
 def nll(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean -log p_y of softmax(z/T) in nats."""
-    return float(per_example(logits, labels, (temperature,)).loss.mean(dtype=np.float64))
+    """Mean -log p_y of softmax(z/T) in nats, over the examples where it is finite."""
+    return finite_mean(per_example(logits, labels, (temperature,)).loss)
+
+
+def finite_mean(values: np.ndarray) -> float:
+    """The mean of the values that are finite; NaN where none is."""
+    if np.isfinite(values.sum(dtype=np.float64)):
+        return float(values.mean(dtype=np.float64))
+    kept = values[np.isfinite(values)]
+    return float(kept.mean(dtype=np.float64)) if kept.size else float("nan")
+
+
+def infinite(values: np.ndarray) -> int:
+    """How many values are not finite."""
+    return int(values.size - np.isfinite(values).sum())
 
 
 def confidence(logits: np.ndarray) -> np.ndarray:

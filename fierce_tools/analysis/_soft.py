@@ -12,12 +12,15 @@ from fierce_tools.errors import DataError, UsageError
 
 # Numbers in a block: small enough for a core's cache, large enough that Python costs nothing.
 BLOCK = 1 << 18
+# What stands for a logit of -inf: e to its power is 0 at every temperature, and 0 times it is 0, not NaN.
+GONE = -1e32
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray | None = None, prefix: str = "") -> None:
-    """Raises DataError, saying where, for logits not finite or not [N, C], C ≥ 2, or labels not 0..C-1 [N].
+    """Raises DataError, saying where, for logits NaN, +inf or not [N, C], C ≥ 2, or labels not 0..C-1 [N].
 
-    `prefix` names another split's arrays in the message, such as "val_".
+    A logit of -inf is a probability of 0; a row of nothing else is refused. `prefix` names another split's arrays in
+    the message, such as "val_".
     """
     if logits.ndim != 2 or logits.shape[0] < 1 or logits.shape[1] < 2:
         raise DataError(
@@ -31,13 +34,16 @@ def check_logits(logits: np.ndarray, labels: np.ndarray | None = None, prefix: s
             # A sum is finite only if all it adds is, and takes one pass without a second array.
             if np.isfinite(block.sum()):
                 continue
-        finite = np.isfinite(block)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
+        wrong = ~np.isfinite(block) & (block != -np.inf)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
             raise DataError(
                 f"{prefix}logits[{start + row}, {column}] is {block[row, column]}, expected finite numbers",
                 "a model that diverged cannot be analysed",
             )
+        silent = (block == -np.inf).all(axis=1)
+        if silent.any():
+            raise DataError(f"{prefix}logits[{start + int(silent.argmax())}] is -inf for every class")
     if labels is None:
         return
     if labels.shape != (len(logits),):
@@ -61,14 +67,15 @@ def check_temperatures(temperatures: Sequence[float]) -> None:
 
 
 def blocks(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Row slices with those logits less their row maximum, classes first [C, rows], f32 (f64 stays).
+    """Row slices with those logits less their row maximum, classes first [C, rows], f32 (f64 stays); GONE for -inf.
 
     Classes first, because sums over few classes then run along whole rows of memory.
     """
     rows = max(1, BLOCK // logits.shape[1])
     dtype = np.float64 if logits.dtype == np.float64 else np.float32
     for start in range(0, len(logits), rows):
-        block = np.ascontiguousarray(logits[start : start + rows].T, dtype=dtype)
+        block = np.array(logits[start : start + rows].T, dtype=dtype, order="C")
+        _floor(block)
         np.subtract(block, block.max(axis=0), out=block)
         yield slice(start, start + block.shape[1]), block
 
@@ -76,8 +83,9 @@ def blocks(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 def each(work: Callable[[slice, np.ndarray, int], None], logits: np.ndarray) -> None:
     """Call `work(rows, z, axis)` for every block of logits [N, C], on several threads where there is much of it.
 
-    z is the block's logits, f32 (f64 stays), a copy that may be changed; its classes lie along `axis`: 0 where they
-    are few, because sums over few classes run faster along whole rows of memory, else 1, which needs no transposing.
+    z is the block's logits, f32 (f64 stays), GONE for -inf, a copy that may be changed; its classes lie along `axis`:
+    0 where they are few, because sums over few classes run faster along whole rows of memory, else 1, which needs no
+    transposing.
     """
     rows = max(1, BLOCK // logits.shape[1])
     axis = 0 if logits.shape[1] <= 128 else 1
@@ -86,6 +94,7 @@ def each(work: Callable[[slice, np.ndarray, int], None], logits: np.ndarray) -> 
     def one(start: int) -> None:
         block = logits[start : start + rows]
         z = np.array(block.T if axis == 0 else block, dtype=dtype, order="C")
+        _floor(z)
         work(slice(start, start + len(block)), z, axis)
 
     starts = range(0, len(logits), rows)
@@ -98,6 +107,12 @@ def each(work: Callable[[slice, np.ndarray, int], None], logits: np.ndarray) -> 
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(one, starts):
             pass
+
+
+def _floor(z: np.ndarray) -> None:
+    """Put GONE in the place of -inf."""
+    if z.min() == -np.inf:
+        np.maximum(z, GONE, out=z)
 
 
 def tempered(z: np.ndarray, axis: int, temperature: float, e: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,9 @@ class Agreement:
 
     `rank_correlation` is the mean over the `ranked` examples whose similarity labels differ on both sides.
     `similarity` and `reference_similarity` [C, C] hold each class's mean soft label, the class itself left out (NaN).
-    What cannot be had is None: accuracies without labels, correlations without anything that varies.
+    What cannot be had is None: accuracies without labels, correlations without anything that varies. `kl` is the mean
+    over the examples where it is finite, None without any; `kl_infinite` counts the others, to whose classes the model
+    gives a probability of 0 where the reference does not.
     """
 
     reference: str
@@ -29,7 +31,7 @@ class Agreement:
     top1: float
     accuracy: float | None
     reference_accuracy: float | None
-    kl: float
+    kl: float | None
     entropy: float
     reference_entropy: float
     rank_correlation: float | None
@@ -38,6 +40,7 @@ class Agreement:
     similarity: np.ndarray
     reference_similarity: np.ndarray
     class_names: tuple[str, ...]
+    kl_infinite: int = 0
 
     def report(self) -> Report:
         """The figures, and what each side takes each class for."""
@@ -74,6 +77,11 @@ class Agreement:
                 f"The rank correlation leaves out {self.examples - self.ranked} examples: "
                 "similarity labels that are all equal have no order."
             )
+        if self.kl_infinite:
+            notes.append(
+                f"KL is infinite for {self.kl_infinite} of {self.examples} examples, where the model gives a "
+                "probability of 0 to a class that the reference does not; the mean is over the others."
+            )
         return Report("Agreement", (Scalars("Agreement", values, units), *heats), tuple(notes))
 
     def _pairs(self) -> Table:
@@ -105,10 +113,11 @@ def agreement(
 
     Of logits [N, C] with teacher_logits [N, C], else targets [N, C] whose rows sum to 1, both models' softmax at T:
     share of examples with the same largest class; accuracies where there are labels [N]; mean KL(reference ‖ model)
-    and entropies in nats; mean over examples of Spearman's rank correlation of the similarity labels (the true
-    class, or else the reference's largest, left out); Pearson's correlation of the two class-similarity matrices,
-    mean soft labels by class without the diagonal. Raises UsageError for a temperature not above 0, DataError where
-    neither reference is there or arrays do not fit. Source: KL as Hinton et al. 2015; Spearman 1904.
+    where it is finite and entropies in nats; mean over examples of Spearman's rank correlation of the similarity
+    labels (the true class, or else the reference's largest, left out); Pearson's correlation of the two
+    class-similarity matrices, mean soft labels by class without the diagonal. Raises UsageError for a temperature not
+    above 0, DataError where neither reference is there or arrays do not fit. Source: Hinton et al. 2015;
+    Spearman 1904.
     """
     check_temperature(temperature)
     check_logits(logits, labels)
@@ -127,7 +136,10 @@ def agreement(
         log_p = _log_softmax(logits[rows], temperature)
         log_q = _log_softmax(scores[rows], temperature) if taught else _log(_shares(scores[rows]))
         p, q = np.exp(log_p), np.exp(log_q) if taught else _shares(scores[rows])
-        kl[rows] = (q * (log_q - log_p)).sum(axis=1)
+        # 0·log 0 is 0; q·log(q/0) is infinite.
+        gone = log_p == -np.inf
+        log_p, log_q = (np.where(v == -np.inf, 0, v) for v in (log_p, log_q))
+        kl[rows] = np.where((gone & (q > 0)).any(axis=1), np.inf, (q * (log_q - log_p)).sum(axis=1))
         entropy[rows] = -(p * log_p).sum(axis=1)
         reference_entropy[rows] = -(q * log_q).sum(axis=1)
         ranks[rows] = _spearman(logits[rows], scores[rows], groups[rows])
@@ -145,7 +157,8 @@ def agreement(
         top1=float((logits.argmax(axis=1) == reference_top).mean()),
         accuracy=None if labels is None else accuracy(logits, labels),
         reference_accuracy=None if labels is None else accuracy(scores, labels),
-        kl=float(kl.mean()),
+        kl=float(kl[np.isfinite(kl)].mean()) if np.isfinite(kl).any() else None,
+        kl_infinite=int((~np.isfinite(kl)).sum()),
         entropy=float(entropy.mean()),
         reference_entropy=float(reference_entropy.mean()),
         rank_correlation=float(ranks[ranked].mean()) if ranked.any() else None,
@@ -200,7 +213,7 @@ def _shares(targets: np.ndarray) -> np.ndarray:
 def _log_softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     z = logits.astype(np.float64)
     z = (z - z.max(axis=1, keepdims=True)) / temperature
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return np.asarray(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
 
 
 def _log(p: np.ndarray) -> np.ndarray:

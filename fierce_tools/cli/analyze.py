@@ -13,12 +13,34 @@ import typer
 from fierce_tools import binding, runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
-from fierce_tools.cli.options import Factory, Format, Parameter, RunsDir, extend
+from fierce_tools.cli.options import (
+    Counts,
+    Factory,
+    Format,
+    Labels,
+    Logits,
+    Parameter,
+    Probabilities,
+    RunsDir,
+    extend,
+)
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import ANALYSES, literal
 
 if TYPE_CHECKING:
     from fierce_tools.sources import Source
+
+
+# Options of an analysis that compares with a teacher.
+TEACHER = tuple(
+    binding.Option(name, "str", None, text, optional=True)
+    for name, text in (
+        ("teacher", "the run, checkpoint or file to compare with"),
+        ("teacher_logits", "name of the array of logits in the teacher's file"),
+        ("teacher_probabilities", "name of an array of probabilities in it instead"),
+        ("teacher_counts", "name of an array of counts in it instead, such as people's votes"),
+    )
+)
 
 
 def commands() -> dict[str, Callable[..., None]]:
@@ -47,18 +69,10 @@ def _command(name: str) -> Callable[..., None]:
                 show_default=False,
             ),
         ] = None,
-        logits: Annotated[
-            str | None,
-            typer.Option(
-                "--logits", metavar="KEY", help="Name of the array of logits in a file.", show_default="logits"
-            ),
-        ] = None,
-        probabilities: Annotated[
-            str | None,
-            typer.Option(
-                "--probabilities", metavar="KEY", help="Name of an array of probabilities instead.", show_default=False
-            ),
-        ] = None,
+        logits: Logits = None,
+        probabilities: Probabilities = None,
+        counts: Counts = None,
+        labels: Labels = None,
         data: Data = None,
         data_root: DataRoot = None,
         device: Device = "auto",
@@ -95,16 +109,23 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools.cli import saving
         from fierce_tools.experiments._ask import ask
         from fierce_tools.experiments._gather import Places
+        from fierce_tools.outputs import Keys
         from fierce_tools.report import combine
 
-        if logits is not None and probabilities is not None:
-            raise UsageError("--logits and --probabilities name the same thing twice", "give one of them")
         if save is not None:
             saving.check(Path(save), 2 if epochs == "all" else len(set(paths)))
         root = runs.folder(runs_dir)
         found = distinct([s for path in paths for s in sources.locate(path, root, epochs=whole(epochs))])
-        given = {k: v for k, v in options.items() if v is not None and k != "teacher"}
-        teacher = _one(options["teacher"], root) if options.get("teacher") else None
+        taught = {o.name: options.pop(o.name, None) for o in TEACHER}
+        given = {k: v for k, v in options.items() if v is not None}
+        teacher = _one(taught["teacher"], root) if taught["teacher"] else None
+        keys = Keys(logits, probabilities, counts, labels)
+        teacher_keys = Keys(taught["teacher_logits"], taught["teacher_probabilities"], taught["teacher_counts"])
+        if teacher is None and teacher_keys.named():
+            flag = f"--teacher-{next(iter(teacher_keys.named()))}"
+            raise UsageError(
+                f"{flag} names an array of a teacher's file, and there is no teacher", "add --teacher FILE"
+            )
         places = Places(data, data_root, False, device, factory)
         answers = {}
         for source in found:
@@ -113,9 +134,9 @@ def _command(name: str) -> Callable[..., None]:
                 source,
                 given,
                 split=split,
-                logits_key=logits,
-                probabilities_key=probabilities,
+                keys=keys,
                 teacher=teacher,
+                teacher_keys=teacher_keys,
                 places=places,
                 fresh=fresh,
             )
@@ -148,8 +169,7 @@ def _needs(spec: binding.Spec) -> list[Parameter]:
     """Options that come with the arrays an analysis names: a teacher, draws under augmentation."""
     more = []
     if any(a.startswith("teacher_") for a in (*spec.arrays, *spec.optional_arrays)):
-        teacher = binding.Option("teacher", "str", None, "the run, checkpoint or file to compare with", optional=True)
-        more.append(Parameter(teacher, "Analysis"))
+        more += [Parameter(option, "Analysis") for option in TEACHER]
     if "draws" in spec.arrays:
         more += [Parameter(o, "Draws under augmentation") for o in binding.draws().options]
     return more

@@ -10,7 +10,7 @@ import typer
 from fierce_tools import runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
-from fierce_tools.cli.options import Factory, RunsDir
+from fierce_tools.cli.options import Counts, Factory, Labels, Logits, Probabilities, RunsDir
 
 
 def compare(
@@ -32,6 +32,10 @@ def compare(
     epochs: Annotated[
         str | None, typer.Option("--epochs", metavar="all|best|N", help="Snapshots instead.", show_default=False)
     ] = None,
+    logits: Logits = None,
+    probabilities: Probabilities = None,
+    counts: Counts = None,
+    labels: Labels = None,
     data: Data = None,
     data_root: DataRoot = None,
     device: Device = "auto",
@@ -54,13 +58,14 @@ def compare(
     from fierce_tools.cli.analyze import distinct, whole
     from fierce_tools.experiments._compare import compare as work
     from fierce_tools.experiments._gather import Places
+    from fierce_tools.outputs import Keys
 
     root = runs.folder(runs_dir)
     found = distinct([s for path in paths for s in sources.locate(path, root, epochs=whole(epochs))])
     left_out = tuple(word.strip() for word in skip.split(",") if word.strip())
     made = work(
         found, group_by=group_by, split=split, temperature=temperature, skip=left_out, bootstrap=bootstrap,
-        places=Places(data, data_root, False, device, factory),
+        places=Places(data, data_root, False, device, factory), keys=Keys(logits, probabilities, counts, labels),
     )  # fmt: skip
     if format == "json":
         text.print_json({"format": 1, **asdict(made)})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fierce_tools import files, recipe, runs
+from fierce_tools import files, recipe, runs, same
 from fierce_tools.cli import text
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, completer, extend, pairs
 from fierce_tools.cli.planning import (
@@ -143,14 +143,9 @@ def begun(made: Recipe, root: Path, name: str, hint: str) -> runs.Run | None:
     run = runs.Run(root / name)
     if not run.recipe_path.exists():
         return None
-    if _computed(run.recipe()) != _computed(made):
+    if same.training(run.recipe().as_dict()) != same.training(made.as_dict()):
         raise UsageError(f"run {run.path} exists already and was trained by other options", hint)
     return run
-
-
-def _computed(made: Recipe) -> Recipe:
-    """A recipe without what is of no weight for what it computes."""
-    return made.with_data(**{k: None for k in PLACES if k in made.data})
 
 
 def student_recipe(

@@ -66,6 +66,8 @@ def infer(
         if target.suffix != ".safetensors":
             raise UsageError(f"--out {out}: outputs are written as .safetensors", "name it FILE.safetensors")
         outputs.save(target, made)
+    for note in made.notes:
+        text.say(note)
     figures = figures_of(made)
     if format == "json":
         text.print_json(

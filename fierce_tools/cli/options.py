@@ -51,6 +51,32 @@ Factory = Annotated[
 ]
 
 
+Logits = Annotated[
+    str | None,
+    typer.Option("--logits", metavar="KEY", help="Name of the array of logits in a file.", show_default="logits"),
+]
+Probabilities = Annotated[
+    str | None,
+    typer.Option(
+        "--probabilities", metavar="KEY", help="Name of an array of probabilities instead.", show_default=False
+    ),
+]
+Counts = Annotated[
+    str | None,
+    typer.Option(
+        "--counts", metavar="KEY", help="Name of an array of counts instead, such as people's votes.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels", metavar="KEY|FILE.npy", help="Name of the array of labels in a file, or a file of labels.",
+        show_default=False,
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One generated parameter of a command: a Spec's option under a panel of the help.

@@ -103,6 +103,7 @@ def taught(prepared: Any) -> list[str]:
             "in the loop": "its outputs are computed in the loop, on the same batches as the student's",
         }[facts["teacher_outputs"]]
         lines.append(f"teacher: {prepared.teachers.label()}; {how}")
+        lines += prepared.teachers.notes()
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from fierce_tools import __version__, arrayfile, binding, files, sources
 from fierce_tools.experiments._gather import Places, gather
 from fierce_tools.menu import ANALYSES
+from fierce_tools.outputs import Keys
 from fierce_tools.report import Report, from_dict
 from fierce_tools.sources import Source
 
@@ -37,9 +38,9 @@ def ask(
     options: Mapping[str, Any],
     *,
     split: str = "test",
-    logits_key: str | None = None,
-    probabilities_key: str | None = None,
+    keys: Keys | None = None,
     teacher: Source | None = None,
+    teacher_keys: Keys | None = None,
     places: Places | None = None,
     fresh: bool = False,
 ) -> Answer:
@@ -63,10 +64,12 @@ def ask(
             "input_sha256": source.sha256,
             "teacher_sha256": teacher.sha256 if teacher is not None else None,
             "draws": draws,
-            "logits": logits_key,
-            "probabilities": probabilities_key,
+            "logits": None,
+            "probabilities": None,
             "data": places.data if places is not None else None,
             "version": __version__,
+            **_named(keys),
+            **{f"teacher_{k}": v for k, v in _named(teacher_keys).items()},
         }
     )
     path = source.analysis_path(spec.name, arrayfile.name_of(identity))
@@ -75,15 +78,26 @@ def ask(
     saved = sources.kept_result(path, identity) if keeps and not fresh else None
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True, path)
-    keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
-    arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places, fresh=fresh)
-    result = ANALYSES.get(analysis)(**arrays, **resolved)
-    answer = Answer(result.report(), plain(asdict(result)), identity, False, path if keeps else None)
+    gathered = gather(
+        spec, source, split, keys=keys, teacher=teacher, teacher_keys=teacher_keys, draws=draws, places=places,
+        fresh=fresh,
+    )  # fmt: skip
+    result = ANALYSES.get(analysis)(**gathered.arrays, **resolved)
+    report = result.report()
+    report = replace(report, notes=(*report.notes, *gathered.notes))
+    answer = Answer(report, plain(asdict(result)), identity, False, path if keeps else None)
     if keeps:
         report = plain(answer.report.to_dict())
         with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer
             files.write_json(path, {"identity": identity, "values": answer.values, "report": report})
     return answer
+
+
+def _named(keys: Keys | None) -> dict[str, str]:
+    """Which arrays of a file are meant, where it is said; of labels in a file of their own, the hash."""
+    named = keys.named() if keys is not None else {}
+    labels = Path(named.get("labels", ""))
+    return named | ({"labels": files.file_sha256(labels)} if labels.suffix == ".npy" and labels.is_file() else {})
 
 
 def plain(value: Any) -> Any:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, outputs
-from fierce_tools.analysis._metrics import ece, per_example
+from fierce_tools import checkpoints, outputs, same
+from fierce_tools.analysis._metrics import ece, finite_mean, per_example
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask
-from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.experiments._gather import Places, names_of, outputs_of, refuse_keys, relabelled
 from fierce_tools.menu import unknown
+from fierce_tools.outputs import Keys
 from fierce_tools.report import Cell, Report, Table
 from fierce_tools.sources import Source
 
@@ -36,16 +37,6 @@ PAGES = {
     "Soft labels and features": ("gamma", "stability", "tightness", "probe", "mi"),
 }
 PAIRED = ("accuracy", "nll", "ece", "entropy")
-# Options of a recipe that say where and how, not what was trained.
-ASIDE = (
-    "train.seed",
-    "train.device",
-    "train.save_at",
-    "train.save_every",
-    "train.save_best",
-    "data.data_root",
-    "data.download",
-)
 OPTIONS: dict[str, dict[str, Any]] = {"calibration": {"bootstrap": 0}}
 
 
@@ -109,41 +100,62 @@ def compare(
     skip: Sequence[str] = (),
     bootstrap: int = 1000,
     places: Places | None = None,
+    keys: Keys | None = None,
 ) -> Comparison:
     """Ask every source the figures of FIGURES and put models that differ only in their seed into one row.
 
     `group_by` is `seed`, or an option of the recipe such as loss.lam, whose values then make the rows. A figure whose
-    arrays a source has not is left empty and named in the notes. Differences are of means over a row's models, example
-    by example; intervals are the 2.5 and 97.5 percentiles over resampled examples. Raises UsageError for a figure or an
-    option that does not exist.
+    arrays a source has not is left empty and named in the notes; `keys` say which arrays of files are meant.
+    Differences are of means over a row's models, example by example, where all are of the same examples; intervals are
+    the 2.5 and 97.5 percentiles over resampled examples. Raises UsageError for a figure or an option that does not
+    exist.
     """
     for key in skip:
         if key not in FIGURES:
             raise unknown("figure", key, tuple(FIGURES))
     if bootstrap < 0 or not temperature > 0:
         raise UsageError(f"--bootstrap {bootstrap} --temperature {temperature:g}", "expected 0 or more, and above 0")
-    where = places or Places()
+    where, named = places or Places(), keys or Keys()
     notes: dict[str, None] = {}
     groups = grouped(sources, group_by)
     rows, examples = [], {}
     for label, members in groups.items():
-        found = [outputs_of(s, split, {"logits"}, where) if s.checkpoint else outputs.load(s.path) for s in members]
+        found = [scores_of(s, split, where, named) for s in members]
+        for made in found:
+            notes |= dict.fromkeys(made.notes)
         examples[label] = [_examples(o, s, temperature) for o, s in zip(found, members, strict=True)]
         figures: dict[str, tuple[float | None, ...]] = {k: tuple(float(e[k]) for e in examples[label]) for k in PAIRED}
         for key, (_, analysis, path) in FIGURES.items():
             if analysis and key not in skip:
-                figures[key] = tuple(_asked(s, analysis, path, split, where, notes) for s in members)
+                figures[key] = tuple(_asked(s, analysis, path, split, where, named, notes) for s in members)
         rows.append(Row(label, tuple(s.label for s in members), {k: v for k, v in figures.items() if k not in skip}))
     differences = _paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
     return Comparison(tuple(rows), differences, split, temperature, tuple(notes))
 
 
+def scores_of(source: Source, split: str, places: Places, keys: Keys) -> outputs.Outputs:
+    """A checkpoint's outputs on a split, or those of a file, whose arrays `keys` name."""
+    if source.checkpoint:
+        refuse_keys(keys, source)
+        made = outputs_of(source, split, {"logits"}, places)
+        return made if keys.labels_key is None else relabelled(made, keys.labels_key)
+    return outputs.load(source.path, **vars(keys))
+
+
 def _asked(
-    source: Source, analysis: str, path: tuple[str, ...], split: str, places: Places, notes: dict[str, None]
+    source: Source,
+    analysis: str,
+    path: tuple[str, ...],
+    split: str,
+    places: Places,
+    keys: Keys,
+    notes: dict[str, None],
 ) -> float | None:
     asked_split = "train" if analysis == "mutual-information" else split
     try:
-        value: Any = ask(analysis, source, OPTIONS.get(analysis, {}), split=asked_split, places=places).values
+        value: Any = ask(
+            analysis, source, OPTIONS.get(analysis, {}), split=asked_split, places=places, keys=keys
+        ).values
     except DataError as error:
         notes[f"{source.label}: no {analysis}: {error.message}."] = None
         return None
@@ -157,11 +169,12 @@ def _examples(found: outputs.Outputs, source: Source, temperature: float) -> dic
     confidence, correct = made.confidence[0].astype(np.float64), made.correct.astype(np.float64)
     entropy = made.entropy[1].astype(np.float64)
     return {
-        "index": found.index if found.index is not None else np.arange(len(found.logits)),
+        "outputs": found,
+        "label": source.label,
         "confidence": confidence,
         "each": {"accuracy": correct, "nll": made.loss[0].astype(np.float64), "entropy": entropy},
         "accuracy": correct.mean(),
-        "nll": made.loss[0].mean(dtype=np.float64),
+        "nll": finite_mean(made.loss[0]),
         "entropy": made.entropy[1].mean(dtype=np.float64),
         "ece": ece(confidence, made.correct),
     }  # fmt: skip
@@ -171,12 +184,15 @@ def _paired(
     examples: Mapping[str, list[dict[str, Any]]], bootstrap: int, notes: dict[str, None]
 ) -> dict[str, dict[str, tuple[float, float, float]]]:
     (first, base), *others = examples.items()
-    size = len(base[0]["index"])
+    size = len(base[0]["outputs"].logits)
     draws = np.random.default_rng(0).integers(0, size, (bootstrap, size))
     found = {}
     for label, members in others:
-        if any(not np.array_equal(m["index"], base[0]["index"]) for m in [*members, *base]):
-            notes[f"{label}: not the same examples as {first}, so no paired difference."] = None
+        pairings = [_pairing(m, base[0]) for m in (*base[1:], *members)]
+        notes |= dict.fromkeys(p.note for p in pairings if p.note)
+        reason = next((p.reason for p in pairings if not p.paired), None)
+        if reason is not None:
+            notes[f"{label}: not the same examples as {first}, so no paired difference: {reason}."] = None
             continue
         row: dict[str, tuple[float, float, float]] = {}
         for key in PAIRED:
@@ -190,6 +206,19 @@ def _paired(
             row[key] = (at, float(low), float(high))
         found[label] = row
     return found
+
+
+def _pairing(one: dict[str, Any], two: dict[str, Any]) -> same.Pairing:
+    """Whether two members have the same examples; labels are compared by the names of their classes."""
+    made, other = one["outputs"], two["outputs"]
+    try:
+        columns = same.match_classes(names_of(made), names_of(other), what=one["label"], other=two["label"])
+    except DataError as error:
+        return same.Pairing(False, error.message)
+    lifted = replace(made, labels=columns.lifted(made.labels))
+    pairing = same.match_examples(lifted, other, what=one["label"], other=two["label"])
+    note = " ".join(n for n in (columns.note, pairing.note) if n)
+    return replace(pairing, note=note or None)
 
 
 def _mean_of(members: list[dict[str, Any]], key: str) -> np.ndarray:
@@ -211,10 +240,9 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
                 raise unknown(f"option to group by in {s.label}:", group_by, ("seed", *known))
             groups.setdefault(f"{group_by} {recipes[s.label][group_by]}", []).append(s)
         return groups
-    keys = {s.label: tuple(sorted((k, str(v)) for k, v in recipes[s.label].items() if k not in ASIDE)) for s in sources}
     by_key: dict[Any, list[Source]] = {}
     for s in sources:
-        by_key.setdefault(keys[s.label] or s.label, []).append(s)
+        by_key.setdefault(_training(s), []).append(s)
     varying = [k for k in dict.fromkeys(k for r in recipes.values() for k in r) if _differs(k, list(recipes.values()))]
     found: dict[str, list[Source]] = {}
     for members in by_key.values():
@@ -227,7 +255,7 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
 
 def _differs(key: str, recipes: list[dict[str, Any]]) -> bool:
     """Whether an option tells rows apart: its value differs among recipes that made the same choice in its section."""
-    if key in ASIDE:
+    if same.idle(key, seed=True):
         return False
     name = f"{key.partition('.')[0]}.name"
     values: dict[Any, set[str]] = {}
@@ -235,6 +263,15 @@ def _differs(key: str, recipes: list[dict[str, Any]]) -> bool:
         if key in r:
             values.setdefault(None if key == name else r.get(name), set()).add(str(r[key]))
     return any(len(v) > 1 for v in values.values())
+
+
+def _training(source: Source) -> tuple[str, ...]:
+    """What was trained, but for its seed; files of arrays and imported weights are nobody's seeds."""
+    document = checkpoints.read_document(source.path) if source.checkpoint else {}
+    if not source.checkpoint or document.get("origin"):
+        return (source.label,)
+    recipe = same.training(document["recipe"], seed=False)
+    return recipe, str(document["dataset_sha256"]), str(document["epoch"] if source.epoch else "")
 
 
 def _flat(source: Source) -> dict[str, Any]:

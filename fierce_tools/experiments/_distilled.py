@@ -67,7 +67,8 @@ def distilled(teachers: Teachers, students: Mapping[str, Outputs], split: str) -
             own = made.logits[covered]
             plain = agreement(own, targets=_softmax(said[covered]))
             at_t = agreement(own, targets=_softmax(soft / teachers.temperature), temperature=teachers.temperature)
-            found[name] |= {"agreement": plain.top1, "kl": plain.kl, "kl_at_t": at_t.kl}
+            divergence = {"kl": plain.kl, "kl_at_t": at_t.kl}  # students give every class some probability
+            found[name] |= {"agreement": plain.top1, **{k: v for k, v in divergence.items() if v is not None}}
         if covered.all() and np.isfinite(said).all():
             students = {**students, "teacher": Outputs(said, examples.labels)}
             found["teacher"] = dict(figures_of(students["teacher"]))

@@ -6,14 +6,16 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import arrayfile, binding, outputs, sources
+from fierce_tools import arrayfile, binding, files, outputs, scores, sources
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import DATASETS
 from fierce_tools.menu import split as choice
-from fierce_tools.outputs import Outputs
+from fierce_tools.outputs import Keys, Outputs
 from fierce_tools.recipe import Recipe, resolve
+from fierce_tools.same import Columns, match_classes, match_examples
 from fierce_tools.sources import Source
 
 # What holds for other data than those trained on.
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fierce_tools.checkpoints import Checkpoint
+    from fierce_tools.data._dataset import Dataset
     from fierce_tools.data._splits import Splits
 
-    Load = Callable[[], tuple[Checkpoint, Splits]]
+    Load = Callable[[], "Loaded"]
 
 PREFIXES = ("train_", "val_")
 # What speaks of the classes a model was trained for, and of no others.
 OF_CLASSES = ("logits", "head_weight", "head_bias", "draws")
-TEACHER = "teacher_"
+TEACHER, TEACHER_FLAGS = "teacher_", "--teacher-"
+# In the document of outputs whose labels are of classes that the model does not know.
+FOREIGN = "other_classes"
 
 
 @dataclass(frozen=True)
@@ -48,46 +53,132 @@ class Places:
     fresh: bool = False
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint and the data it is asked about, in the data's own classes.
+
+    `columns` are where those lie among the model's, None where the model knows others; `fingerprint` is the data's.
+    """
+
+    checkpoint: Checkpoint
+    splits: Splits
+    columns: Columns | None
+    fingerprint: str
+
+    def matched(self, made: Outputs, split: str) -> Outputs:
+        """Outputs on the split with labels that are numbers of the model's classes, and what is known of the data."""
+        document = {**made.document, "dataset_sha256": self.fingerprint, "split": split}
+        if self.columns is None:
+            return replace(made, class_names=self.splits.class_names, document={**document, FOREIGN: True})
+        assert made.labels is not None
+        labels, notes = self.columns.lifted(made.labels), (self.columns.note,) if self.columns.note else ()
+        return replace(made, labels=labels, class_names=self.columns.others, document=document, notes=notes)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The arrays of an analysis by parameter, and notes on how they were brought together."""
+
+    arrays: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 def gather(
     spec: binding.Spec,
     source: Source,
     split: str,
     *,
-    logits_key: str | None = None,
-    probabilities_key: str | None = None,
+    keys: Keys | None = None,
     teacher: Source | None = None,
+    teacher_keys: Keys | None = None,
     draws: Mapping[str, Any] | None = None,
     places: Places | None = None,
     fresh: bool = False,
-) -> dict[str, Any]:
+) -> Gathered:
     """The arrays that an analysis names, each from its split; None for an optional one that is not to be had.
 
-    Those with the prefix `teacher_` are the teacher's, on the same split; `draws` are the options of their making.
-    An analysis that needs neither logits nor head may ask features about data with other classes than the model's.
-    Raises DataError for an array that the analysis needs.
+    Those with the prefix `teacher_` are the teacher's, of the same examples and in the model's classes; `draws` are the
+    options of their making. `keys` say which arrays of a file are meant. An analysis that needs neither logits nor head
+    may ask features about data with other classes than the model's. Raises DataError for an array that the analysis
+    needs, and for a teacher of other classes or examples.
     """
     where = replace(places or Places(), fresh=fresh)
     own = replace(spec, arrays=_others(spec.arrays), optional_arrays=_others(spec.optional_arrays))
+    keys = keys or Keys()
     if source.checkpoint:
-        arrays = _own(own, source, split, draws or {}, where)
+        refuse_keys(keys, source)
+        arrays, made = _own(own, source, split, draws or {}, where)
+        if keys.labels_key is not None:
+            made = relabelled(made, keys.labels_key)
+            arrays |= {"labels": made.labels} if "labels" in arrays else {}
     else:
-        loaded = outputs.load(source.path, logits_key=logits_key, probabilities_key=probabilities_key)
-        arrays = _from_file(own, source, loaded)
+        made = outputs.load(source.path, **vars(keys))
+        arrays = _from_file(own, source, made, keys)
     taught = tuple(p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(TEACHER))
     if teacher is None:
         if set(taught) & set(spec.arrays):
             raise UsageError(f"{spec.name} compares with a teacher", "say which with --teacher PATH")
-        return arrays | dict.fromkeys(taught)
+        return Gathered(arrays | dict.fromkeys(taught), made.notes)
+    if not taught:
+        raise UsageError(f"{spec.name} compares with no teacher", "leave --teacher out")
+    told, notes = _teacher(teacher, teacher_keys or Keys(), split, taught, where, source.label, made)
+    return Gathered(arrays | told, tuple(dict.fromkeys((*made.notes, *notes))))
+
+
+def _teacher(
+    teacher: Source, keys: Keys, split: str, taught: Sequence[str], places: Places, label: str, made: Outputs
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A teacher's arrays beside outputs that were `made`, its classes matched to theirs; and notes on how."""
     names = {p.removeprefix(TEACHER) for p in taught}
-    made = outputs_of(teacher, split, names, where) if teacher.checkpoint else outputs.load(teacher.path)
-    return arrays | {p: getattr(made, p.removeprefix(TEACHER)) for p in taught}
+    if teacher.checkpoint:
+        refuse_keys(keys, teacher, TEACHER_FLAGS)
+        said = outputs_of(teacher, split, names, places)
+    else:
+        said = outputs.load(teacher.path, **vars(keys), flags=TEACHER_FLAGS)
+    what, other = label, f"teacher {teacher.label}"
+    hint = "ask both on the same split of the same data"
+    columns = match_classes(names_of(made), names_of(said), what=what, other=other, hint=hint)
+    lifted = None if made.labels is None else columns.lifted(made.labels)
+    pairing = match_examples(replace(made, labels=lifted), said, what=what, other=other)
+    if not pairing.paired:
+        raise DataError(f"{what} and {other} are not of the same examples: {pairing.reason}", hint)
+    found = {p: getattr(said, p.removeprefix(TEACHER)) for p in taught}
+    found = {p: a if a is None or p != f"{TEACHER}logits" else columns.of(a) for p, a in found.items()}
+    return found, tuple(note for note in (*said.notes, columns.note, pairing.note) if note)
+
+
+def names_of(made: Outputs) -> tuple[str, ...]:
+    """The names of the classes, or their numbers."""
+    return made.class_names or tuple(str(c) for c in range(made.logits.shape[1]))
+
+
+def refuse_keys(keys: Keys, source: Source, flags: str = "--") -> None:
+    """Raises UsageError for options that name arrays of a file, which a checkpoint is not."""
+    named = [n for n in keys.named() if n != "labels" or not str(keys.labels_key).endswith(".npy")]
+    if named:
+        raise UsageError(
+            f"{flags}{named[0]} names an array of a file, and {source.label} is a checkpoint",
+            "leave it out, or write its outputs to a file with `fierce infer`"
+            + (", or give --labels FILE.npy" if named[0] == "labels" else ""),
+        )
+
+
+def relabelled(made: Outputs, file: str) -> Outputs:
+    """The same outputs with the labels of a FILE.npy, one for each row."""
+    rows, classes = made.logits.shape
+    labels, note = scores.labels(file, {}, file, rows, classes)
+    notes = (f"Labels are those of {file}.", *([note] if note else ()))
+    return outputs.validate(replace(made, labels=labels, notes=(*made.notes, *notes)), source=file)
 
 
 def _others(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith(TEACHER))
 
 
-def _own(spec: binding.Spec, source: Source, split: str, draws: Mapping[str, Any], places: Places) -> dict[str, Any]:
+def _own(
+    spec: binding.Spec, source: Source, split: str, draws: Mapping[str, Any], places: Places
+) -> tuple[dict[str, Any], Outputs]:
+    """A checkpoint's arrays by parameter, and its outputs on the split."""
     by_split: dict[str, set[str]] = {}
     for parameter in (*spec.arrays, *spec.optional_arrays):
         where, name = _parts(parameter, split)
@@ -110,12 +201,12 @@ def _own(spec: binding.Spec, source: Source, split: str, draws: Mapping[str, Any
         else:
             assert made is not None
             arrays[parameter] = made.get(name, source=f"{source.label} ({where})")
-    return arrays
+    return arrays, next(made for where in (split, *found) if (made := found.get(where)) is not None)
 
 
 def _foreign(made: Outputs, name: str) -> bool:
     """Whether an array is about other classes than the labels beside it."""
-    return name in OF_CLASSES and made.class_names is not None and len(made.class_names) != made.logits.shape[1]
+    return name in OF_CLASSES and bool(made.document.get(FOREIGN))
 
 
 def _of_split(source: Source, split: str, names: set[str], places: Places, needed: bool, load: Load) -> Outputs | None:
@@ -129,17 +220,22 @@ def _of_split(source: Source, split: str, names: set[str], places: Places, neede
         return None
 
 
-def _from_file(spec: binding.Spec, source: Source, loaded: Outputs) -> dict[str, Any]:
+def _from_file(spec: binding.Spec, source: Source, loaded: Outputs, keys: Keys) -> dict[str, Any]:
     own = {p for p in (*spec.arrays, *spec.optional_arrays) if not p.startswith(PREFIXES)}
     others = {p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(PREFIXES)}
-    raw = outputs.read_arrays(source.path)[0] if others else {}
+    raw: dict[str, Any] = {}
+    for prefix in PREFIXES:
+        names = {p.removeprefix(prefix) for p in others if p.startswith(prefix)}
+        if names:
+            made = outputs.load_split(source.path, prefix, names, **vars(keys))
+            raw |= {prefix + name: array for name, array in made.items()}
     arrays: dict[str, Any] = {
         p: getattr(loaded, p) if p in spec.optional_arrays else loaded.get(p, source=str(source.path)) for p in own
     }
     for parameter in others:
         if parameter not in raw and parameter in spec.arrays:
             raise DataError(
-                f"{source.path} has no array {parameter!r}, which {spec.name} needs; it holds {', '.join(sorted(raw))}",
+                f"{source.path} has no array {parameter!r}, which {spec.name} needs; it holds {', '.join(loaded.held)}",
                 "add it to the file, or ask a fierce checkpoint",
             )
         arrays[parameter] = raw.get(parameter)
@@ -158,14 +254,14 @@ def outputs_of(
 ) -> Outputs:
     """A checkpoint's outputs on a split: those that were kept, or made now and kept.
 
-    `load` brings the checkpoint and its data, else with_data does. Where the data's classes are others than the
-    model's, class names are the data's. Raises DataError where the data are missing, or are not those it was trained
-    on.
+    `load` brings the checkpoint and its data, else with_data does. Labels of other data are numbers of the model's
+    classes; where the model knows none of them, labels and class names are the data's. Raises DataError
+    where the data are missing, or are not those it was trained on.
     """
     if not (fresh or places.fresh) and "images" not in wanted and places.data is None:
         found = sources.kept(source, split, wanted)
         if found is not None:
-            return found
+            return replace(found, document={**found.document, **of_data(source)})
     made = _infer(split, wanted, load or (lambda: with_data(source, places)))
     if places.data is None:
         with contextlib.suppress(OSError):  # an answer that cannot be kept is still an answer
@@ -181,10 +277,22 @@ def images_of(source: Source, split: str, wanted: Sequence[int], places: Places)
     return {i: pixels[position[i]] for i in wanted}
 
 
-def with_data(source: Source, places: Places, *, any_classes: bool = False) -> tuple[Checkpoint, Splits]:
+@cache
+def _dataset_sha256(path: str, sha256: str) -> str:
+    document = files.read_header(Path(path))[1] or {}
+    return str(document.get("dataset_sha256") or "")
+
+
+def of_data(source: Source) -> dict[str, str]:
+    """The fingerprint of the data that a checkpoint was trained on, as outputs have it in their document."""
+    found = _dataset_sha256(str(source.path), source.sha256)
+    return {"dataset_sha256": found} if found else {}
+
+
+def with_data(source: Source, places: Places, *, any_classes: bool = False) -> Loaded:
     """A checkpoint and the data it was trained on, or others, cut as they were. Raises DataError where they differ.
 
-    Other data need as many classes as the model has, unless `any_classes`.
+    The model must know the classes of other data by name, unless `any_classes`.
     """
     from fierce_tools import checkpoints
     from fierce_tools.data._splits import split as cut
@@ -193,28 +301,41 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> t
     checkpoint = checkpoints.load(source.path, pick_device(places.device), trusted=places.factory)
     if places.data is None and not checkpoint.document["dataset_sha256"]:
         raise DataError(f"{source.label} was imported without its data", "say which with --data NAME")
-    classes = len(checkpoint.class_names)
     own = places.data in (None, checkpoint.recipe.data["name"])
     recipe = checkpoint.recipe if own else _other(checkpoint.recipe, str(places.data))
     takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
     here = {"data_root": places.data_root, "download": places.download or None}
     recipe = recipe.with_data(**{k: v for k, v in here.items() if k in takes and v is not None})
-    data = dataset(recipe, classes=None if own else classes)
-    shape, others = tuple(checkpoint.document["input_shape"]), data.classes != classes
-    if data.shape != shape or (others and (own or not any_classes)):
-        alone = "; of other classes its features alone can be asked, as few-shot and linear-probe do"
+    data = dataset(recipe, known=None if own else checkpoint.class_names)
+    shape = tuple(checkpoint.document["input_shape"])
+    if data.shape != shape:
         raise DataError(
-            f"{source.label} takes examples of shape {shape} in {classes} classes, {data.name} has {data.shape} in "
-            f"{data.classes}",
-            f"give the --data it was trained for{alone if data.shape == shape else ''}",
+            f"{source.label} takes examples of shape {shape}, {data.name} has {data.shape}",
+            "give the --data it was trained for",
         )
-    if places.data is None and data.fingerprint() != checkpoint.document["dataset_sha256"]:
+    columns = _columns(data, checkpoint, source.label, optional=any_classes and not own)
+    fingerprint = data.fingerprint()
+    if places.data is None and fingerprint != checkpoint.document["dataset_sha256"]:
         raise DataError(
             f"{data.name} as found here is not what {source.label} was trained on (fingerprint "
-            f"{data.fingerprint()[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
+            f"{fingerprint[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
             f"to ask it about these data all the same, say --data {data.name}",
         )
-    return checkpoint, cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
+    splits = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
+    return Loaded(checkpoint, splits, columns, fingerprint)
+
+
+def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: bool) -> Columns | None:
+    """Where the data's classes are among the model's; None, if that is `optional`, where they are others."""
+    hint = "give the --data it was trained for; of other classes its features alone can be asked, as few-shot and "
+    try:
+        return match_classes(
+            data.class_names, checkpoint.class_names, what=data.name, other=label, hint=f"{hint}linear-probe do"
+        )
+    except DataError:
+        if optional:
+            return None
+        raise
 
 
 def _other(made: Recipe, data: str) -> Recipe:
@@ -229,17 +350,17 @@ def _infer(split: str, wanted: set[str], load: Load) -> Outputs:
     from fierce_tools.training.batches import Normalization
     from fierce_tools.training.infer import infer
 
-    checkpoint, splits = load()
-    examples = splits.get(split)
-    own = len(splits.class_names) == len(checkpoint.class_names)
+    loaded = load()
+    checkpoint, examples = loaded.checkpoint, loaded.splits.get(split)
     made = infer(
         checkpoint.model,
         examples,
         Normalization(checkpoint.mean, checkpoint.std),
-        checkpoint.class_names if own else splits.class_names,
+        checkpoint.class_names,
         anchors=checkpoint.anchors,
         features="features" in wanted,
     )
+    made = loaded.matched(made, split)
     return replace(made, images=examples.images) if "images" in wanted and examples.images.ndim == 4 else made
 
 
@@ -252,9 +373,11 @@ def drawn(source: Source, split: str, options: Mapping[str, Any], places: Places
     found = sources.kept(source, name, {"logits", "draws"}) if places.data is None and not places.fresh else None
     if found is not None:
         return found
-    checkpoint, splits = with_data(source, places)
+    loaded = with_data(source, places)
+    checkpoint = loaded.checkpoint
     normalization = Normalization(checkpoint.mean, checkpoint.std)
-    made = draw(checkpoint.model, splits.get(split), normalization, checkpoint.class_names, **options)
+    examples = loaded.splits.get(split)
+    made = loaded.matched(draw(checkpoint.model, examples, normalization, checkpoint.class_names, **options), split)
     if places.data is None:
         with contextlib.suppress(OSError):
             sources.keep(source, name, made)

@@ -63,6 +63,8 @@ def inquire(
         "results": [{"sources": sources, "values": plain(asdict(result))}],
     }  # fmt: skip
     report = result.report()
+    if "lab" in context:
+        report = replace(report, notes=(*report.notes, *context["lab"].notes))
     if len(found) == 1 and places.data is None:
         _keep(found[0], document, report)
     return report, document

@@ -14,7 +14,7 @@ import numpy as np
 from fierce_tools import __version__, arrayfile, checkpoints, recipe
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
-from fierce_tools.experiments._gather import Places, outputs_of, with_data
+from fierce_tools.experiments._gather import Loaded, Places, outputs_of, with_data
 from fierce_tools.experiments._ledger import Ledger
 from fierce_tools.outputs import Outputs
 from fierce_tools.sources import Source
@@ -60,6 +60,7 @@ class Lab:
     store: Path
     places: Places
     listen: Callable[[Any], None] = lambda event: None
+    notes: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> int:
@@ -223,7 +224,7 @@ def lab(
         "normalization": normalization, "seeds": seeds, "first_seed": first_seed, "engine": engine, "memory": memory,
     }  # fmt: skip
     if checkpoints:
-        teachers, splits, document = _taught(checkpoints, places)
+        teachers, splits, document, notes = _taught(checkpoints, places)
     else:
         document = {"data": dict(own_data or {"name": places.data or recipe.DEFAULTS["data"]})}
         if places.data_root is not None:
@@ -233,35 +234,49 @@ def lab(
         plain = recipe.resolve(document)
         data = dataset(plain)
         splits = split(data, val_fraction=plain.data["val_fraction"], split_seed=plain.data["split_seed"])
-        teachers = ()
+        teachers, notes = (), ()
     model = {"model.name": student or recipe.default_student(str(document["data"]["name"]))}
     made = recipe.resolve(document, model)
     store = root / ".experiments"
     heard = listen or (lambda event: None)
-    return Lab(splits, teachers, made, options, _fingerprint(splits), store, places, heard)
+    return Lab(splits, teachers, made, options, _fingerprint(splits), store, places, heard, notes)
 
 
-def _taught(found: Sequence[Source], places: Places) -> tuple[tuple[Teacher, ...], Splits, dict[str, dict[str, Any]]]:
+def _taught(
+    found: Sequence[Source], places: Places
+) -> tuple[tuple[Teacher, ...], Splits, dict[str, dict[str, Any]], tuple[str, ...]]:
+    """The teachers in the classes of the data, the data, their recipe, and how classes were matched."""
     teachers: list[Teacher] = []
+    notes: list[str] = []
     first: Splits | None = None
     document: dict[str, dict[str, Any]] = {}
     for source in found:
         if not source.checkpoint:
             raise DataError(f"{source.label} is a file of arrays, a teacher is a checkpoint", "name a run")
-        checkpoint, splits = with_data(source, places)
+        loaded = with_data(source, places)
+        splits, columns = loaded.splits, loaded.columns
+        assert columns is not None
+        notes += [columns.note] if columns.note else []
         if first is None:
             first = splits
-            document = {"data": {"name": places.data}} if places.data else {"data": checkpoint.recipe.as_dict()["data"]}
+            document = (
+                {"data": {"name": places.data}} if places.data else {"data": loaded.checkpoint.recipe.as_dict()["data"]}
+            )
         elif not _same(first, splits):
             raise DataError(
                 f"{source.label} and {found[0].label} were trained on different data, or cut differently",
                 "ask them one at a time",
             )
-        train, test = (outputs_of(source, part, {"logits"}, places).logits for part in ("train", "test"))
-        val = outputs_of(source, "val", {"logits"}, places).logits if len(splits.val) else None
-        teachers.append(Teacher(source.label, source.sha256, train, val, test, source))
+        parts = [part for part in ("train", "val", "test") if len(getattr(splits, part))]
+        said = {part: columns.of(_logits(source, part, places, loaded)) for part in parts}
+        teachers.append(Teacher(source.label, source.sha256, said["train"], said.get("val"), said["test"], source))
     assert first is not None
-    return tuple(teachers), first, document
+    return tuple(teachers), first, document, tuple(dict.fromkeys(notes))
+
+
+def _logits(source: Source, split: str, places: Places, loaded: Loaded) -> np.ndarray:
+    """What a teacher says of a split of data that were read already."""
+    return outputs_of(source, split, {"logits"}, places, load=lambda: loaded).logits
 
 
 def _fingerprint(splits: Splits) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools.analysis._metrics import accuracy, ece, per_example
+from fierce_tools.analysis._metrics import accuracy, ece, finite_mean, infinite, per_example
 from fierce_tools.analysis.feature_entropy import feature_entropy
 from fierce_tools.outputs import Outputs
 from fierce_tools.training.loop import EpochDone
@@ -45,12 +45,17 @@ def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
 
 
 def figures_of(outputs: Outputs) -> dict[str, float]:
-    """Accuracy (top-5 too where C > 10), NLL and mean soft-label entropies in nats, ECE as a fraction."""
+    """Accuracy (top-5 too where C > 10), NLL and mean soft-label entropies in nats, ECE as a fraction.
+
+    `nll_infinite` counts the examples whose label has a probability of 0, where there are any; the NLL is the others'.
+    """
     logits, labels = outputs.logits, outputs.get("labels")
     found = per_example(logits, labels, (1.0, 9.0))
     soft = found.entropy.mean(axis=1, dtype=np.float64)
+    gone = infinite(found.loss[0])
     top5 = {"top5": accuracy(logits, labels, top=5)} if logits.shape[1] > 10 else {}
     return {
-        "accuracy": float(found.correct.mean()), **top5, "nll": float(found.loss[0].mean(dtype=np.float64)),
+        "accuracy": float(found.correct.mean()), **top5, "nll": finite_mean(found.loss[0]),
         "ece": ece(found.confidence[0], found.correct), "entropy_t1": float(soft[0]), "entropy_t9": float(soft[1]),
+        **({"nll_infinite": gone} if gone else {}),
     }  # fmt: skip

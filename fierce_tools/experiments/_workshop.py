@@ -9,20 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import binding, files, recipe, runs, sources
+from fierce_tools import binding, files, recipe, runs, same, sources
 from fierce_tools.errors import FierceError, Interrupted, UsageError
 from fierce_tools.experiments._cells import Begun, Cell, Ended, Found, Measured, Stepped
 from fierce_tools.experiments._gather import Places
 from fierce_tools.menu import DATASETS
-from fierce_tools.recipe import PLACES, Recipe
+from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
+from fierce_tools.same import SAVING
 
 if TYPE_CHECKING:
     from fierce_tools.data._splits import Splits
-
-# Options of [train] that say where, and what is kept along the way: of no weight for what a training computes.
-SAVING = ("save_at", "save_every", "save_best")
-ASIDE = ("device", *SAVING)
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,10 @@ class Workshop:
         known: dict[str, list[Run]] = {}
         for run in runs.listing(self.root):
             try:
-                known.setdefault(computed(run.recipe()), []).append(run)
+                known.setdefault(same.training(run.recipe().as_dict()), []).append(run)
             except (FierceError, OSError):  # not one of ours, or of another version
                 continue
-        return [self._fitting(cell, known.get(computed(cell.made), [])) for cell in cells]
+        return [self._fitting(cell, known.get(same.training(cell.made.as_dict()), [])) for cell in cells]
 
     def train(self, cells: Sequence[Cell]) -> list[Ended]:
         """Train every cell that is not done; one that fails is told of and the others go on.
@@ -81,13 +78,14 @@ class Workshop:
         first: dict[str, Run] = {}
         ended = []
         for number, (cell, there) in enumerate(zip(cells, found, strict=True)):
-            run = first.get(computed(cell.made), there)
+            key = same.training(cell.made.as_dict())
+            run = first.get(key, there)
             if run is not None and _done(run):
                 end = Ended(number, len(cells), cell, run, reused=True)
             else:
                 end = self._train(number, cells, run)
             if end.run is not None and end.error is None:
-                first[computed(cell.made)] = end.run
+                first[key] = end.run
             self.listen(end)
             ended.append(end)
         return ended
@@ -154,14 +152,6 @@ class Workshop:
         fit = [run for run in found if _keeps(run, cell.made) and _same_teachers(run) and self._same_data(run, cell)]
         done = [run for run in fit if _done(run)]
         return next(reversed(done or fit), None)
-
-
-def computed(made: Recipe) -> str:
-    """What a recipe computes, as text: two that differ only in where things lie and what is saved have the same."""
-    document = made.as_dict()
-    document["data"] = {k: v for k, v in document["data"].items() if k not in PLACES}
-    document["train"] = {k: v for k, v in document["train"].items() if k not in ASIDE}
-    return json.dumps(document, sort_keys=True)
 
 
 def _done(run: Run) -> bool:

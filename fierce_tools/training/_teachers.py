@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, files, runs, sources
+from fierce_tools import checkpoints, files, outputs, runs, scores, sources
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
-from fierce_tools.outputs import LARGEST, read_arrays
+from fierce_tools.outputs import read_arrays
 from fierce_tools.recipe import Recipe
+from fierce_tools.same import Columns, match_classes
 from fierce_tools.training.batches import Normalization
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A checkpoint's model in eval mode, its parameters frozen, with the normalisation it was trained with."""
+    """A checkpoint's model in eval mode, its parameters frozen, with the normalisation it was trained with.
+
+    `columns` are where the student's classes lie among its own, None where they are the same.
+    """
 
     label: str
     path: str
@@ -30,10 +34,15 @@ class Teacher:
     normalization: Normalization
     recipe: Recipe
     epoch: int | None
+    columns: Columns | None = None
 
     def named(self) -> dict[str, Any]:
         """What is written down of it."""
         return {"path": self.path, "sha256": self.sha256, "run": self.run}
+
+    def matched(self, logits: np.ndarray) -> np.ndarray:
+        """The student's classes of its logits."""
+        return logits if self.columns is None else self.columns.of(logits)
 
     @property
     def finished(self) -> bool:
@@ -49,6 +58,7 @@ class SoftLabels:
     sha256: str
     logits: np.ndarray
     index: np.ndarray
+    note: str | None = None
 
     def named(self) -> dict[str, Any]:
         """What is written down of it."""
@@ -71,7 +81,7 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
     source = found[0]
     checkpoint = checkpoints.load(source.path, trusted=trusted)
     document = checkpoint.document
-    _check(source.label, tuple(document["input_shape"]), checkpoint.class_names, data)
+    columns = _fit(source.label, tuple(document["input_shape"]), checkpoint.class_names, data)
     checkpoint.model.requires_grad_(False)
     return Teacher(
         label=source.label,
@@ -82,55 +92,61 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
         normalization=Normalization(checkpoint.mean, checkpoint.std),
         recipe=checkpoint.recipe,
         epoch=document.get("epoch"),
+        columns=columns,
     )
 
 
-def _check(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Dataset) -> None:
-    """Raises DataError where shapes, class counts or class names differ, naming both sides."""
-    what = f"teacher {label} and the student's data {data.name} do not fit"
-    if len(names) != data.classes:
-        raise DataError(f"{what}: {len(names)} classes, and {data.classes}", "give the --data the teacher knows")
+KNOWN = "give the --data the teacher knows"
+
+
+def _fit(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Dataset) -> Columns:
+    """Where the student's classes lie among the teacher's. Raises DataError where shapes or classes do not fit."""
     if shape != data.shape:
         raise DataError(
-            f"{what}: examples of shape {list(shape)}, and {list(data.shape)}", "give the --data the teacher knows"
+            f"teacher {label} takes examples of shape {list(shape)}, the student's data {data.name} has "
+            f"{list(data.shape)}",
+            KNOWN,
         )
-    differ = [c for c, (a, b) in enumerate(zip(names, data.class_names, strict=True)) if a != b]
-    if differ:
-        raise DataError(
-            f"{what}: class {differ[0]} is {names[differ[0]]!r}, and {data.class_names[differ[0]]!r}"
-            + (f"; {len(differ)} class names differ" if len(differ) > 1 else ""),
-            "give the --data the teacher knows",
-        )
+    return match_classes(
+        data.class_names, names, what=f"the student's data {data.name}", other=f"teacher {label}", hint=KNOWN
+    )
 
 
-def load_soft_labels(file: str, data: Dataset, *, logits: str | None, probabilities: str | None) -> SoftLabels:
+def load_soft_labels(
+    file: str, data: Dataset, *, logits: str | None, probabilities: str | None, counts: str | None = None
+) -> SoftLabels:
     """Soft labels of training examples, aligned by `index`, or one for each training example in their order.
 
-    Raises DataError where they do not fit the data, UsageError where both kinds are named.
+    Raises DataError where they do not fit the data, UsageError where two kinds are named.
     """
-    if logits is not None and probabilities is not None:
-        raise UsageError("--teacher-logits and --teacher-probabilities both name the soft labels", "keep one of them")
     path = Path(file).expanduser()
     arrays, document = read_arrays(path)
-    key = "" if "" in arrays else probabilities or logits or "logits"
-    if key not in arrays:
+    ours = (document or {}).get("format") == "outputs"
+    table = scores.read(
+        file, arrays, logits=logits, probabilities=probabilities, counts=counts, flags="--teacher-", trusted=ours
+    )
+    names = (document or {}).get("class_names", arrays.get("class_names"))
+    if names is None and table.shape[1] != data.classes:
         raise DataError(
-            f"{file} has no array {key!r}; it holds {', '.join(sorted(arrays)) or 'nothing'}",
-            "name one with --teacher-logits or --teacher-probabilities",
+            f"{file}: soft labels are {list(table.shape)}, expected [N, {data.classes}] for {data.name}",
+            "add `class_names` where they are of more classes",
         )
-    table = arrays[key]
-    if table.ndim != 2 or table.shape[1] != data.classes or table.dtype.kind not in "fiu":
-        raise DataError(
-            f"{file}: soft labels are {table.dtype} {list(table.shape)}, expected [N, {data.classes}] for {data.name}"
-        )
+    note = None
+    if names is not None:
+        known = tuple(map(str, names))
+        outputs.check_names(file, known, table.shape[1])
+        what = f"the student's data {data.name}"
+        columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN)
+        table, note = columns.of(table), columns.note
+        scores.check_logits(f"{file}: soft labels of these classes", table)
     fingerprint = (document or {}).get("dataset_sha256")
-    if fingerprint and fingerprint != data.fingerprint():
-        raise DataError(f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…")
-    names = (document or {}).get("class_names")
-    if names is not None and tuple(names) != data.class_names:
-        raise DataError(f"{file} has the classes {', '.join(names)}, {data.name} has {', '.join(data.class_names)}")
-    made = _logarithms(file, table) if probabilities is not None else _checked(file, table)
-    return SoftLabels(str(path.absolute()), files.file_sha256(path), made, _index(file, arrays, len(table), data))
+    if fingerprint and fingerprint not in (data.fingerprint(), replace(data, altered=None).fingerprint()):
+        raise DataError(
+            f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…",
+            f"make it of these: fierce infer TEACHER --data {data.name} --split train --out FILE.safetensors",
+        )
+    index = _index(file, arrays, len(table), data)
+    return SoftLabels(str(path.absolute()), files.file_sha256(path), table, index, note)
 
 
 def _index(file: str, arrays: dict[str, np.ndarray], count: int, data: Dataset) -> np.ndarray:
@@ -148,29 +164,3 @@ def _index(file: str, arrays: dict[str, np.ndarray], count: int, data: Dataset) 
     if len(np.unique(index)) != count:
         raise DataError(f"{file}: index names {count - len(np.unique(index))} examples twice")
     return index.astype(np.int64)
-
-
-def _logarithms(file: str, p: np.ndarray) -> np.ndarray:
-    """log p, -inf where p is 0."""
-    values = p.astype(np.float64)
-    off = np.flatnonzero(~(np.abs(values.sum(axis=1) - 1) < 1e-2) | (values < 0).any(axis=1))
-    if len(off):
-        raise DataError(
-            f"{file}: probabilities of row {off[0]} sum to {values[off[0]].sum():.4g} with a smallest of "
-            f"{values[off[0]].min():.4g}, expected 1 and 0 or more; {len(off)} rows are such",
-            "logits are named with --teacher-logits",
-        )
-    with np.errstate(divide="ignore"):
-        return np.log(values).astype(np.float32)
-
-
-def _checked(file: str, logits: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        bad = np.argwhere(~(np.abs(logits) <= LARGEST))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{file}: logits[{row}, {column}] is {logits[row, column]}, expected finite numbers",
-            "probabilities are named with --teacher-probabilities",
-        )
-    return logits.astype(np.float32)

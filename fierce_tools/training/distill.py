@@ -69,6 +69,12 @@ class Teachers:
         names = [t.label for t in self.models]
         return " + ".join(names + ([Path(self.soft_labels.path).name] if self.soft_labels is not None else []))
 
+    def notes(self) -> list[str]:
+        """How the classes of teachers and student were matched, where they are not the same in the same order."""
+        said = [t.columns.note for t in self.models if t.columns is not None]
+        said += [self.soft_labels.note] if self.soft_labels is not None else []
+        return list(dict.fromkeys(note for note in said if note))
+
     def warnings(self) -> list[str]:
         """What a person should know before a student is trained."""
         if self.soft_labels is None or len(self.splits.val) == 0:
@@ -89,17 +95,19 @@ class Teachers:
         if self.soft_labels is not None:
             return self.soft_labels.of(split)
         names = self.splits.class_names
-        said = [torch.from_numpy(infer(t.model, split, t.normalization, names).logits) for t in self.models]
+        said = [torch.from_numpy(t.matched(infer(t.model, split, t.normalization, names).logits)) for t in self.models]
         return combined(said, self.combine, self.temperature if temperature is None else temperature).numpy()
 
     def bring(self, train: Examples, val: Examples | None, normalization: Normalization) -> Taught:
         """What they say of a batch, as `training.train.setup` asks for it; the models go to the device."""
-        own: list[tuple[nn.Module, tuple[Tensor, Tensor] | None]] = []
+        own: list[Asked] = []
         for teacher in self.models:
             model = teacher.model.to(train.device)
             if any(isinstance(m, nn.Conv2d) for m in model.modules()):
                 model.to(memory_format=torch.channels_last)
-            own.append((model, _renormalize(normalization, teacher.normalization, train)))
+            moved = teacher.columns is not None and teacher.columns.moves
+            columns = torch.from_numpy(teacher.columns.number).to(train.device) if moved else None  # type: ignore[union-attr]
+            own.append(Asked(model, _renormalize(normalization, teacher.normalization, train), columns))
         known: dict[str, Tensor] = {}
         for examples, split in ((train, self.splits.train), (val, self.splits.val)):
             if examples is None:
@@ -112,6 +120,19 @@ class Teachers:
         return Taught(own, known, self.combine, self.temperature, self.matched)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A teacher's model on the student's normalised inputs, changed into its own; and the student's columns of it."""
+
+    model: nn.Module
+    change: tuple[Tensor, Tensor] | None
+    columns: Tensor | None
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        said: Tensor = self.model(_as_its_own(inputs, self.change)).float()
+        return said if self.columns is None else said.index_select(-1, self.columns)
+
+
 @dataclass
 class Taught:
     """`teacher_logits` [B, C] of a batch: looked up by its rows where they are known, else computed on its inputs.
@@ -119,7 +140,7 @@ class Taught:
     Of examples mixed in pairs, known soft labels are mixed, or the logits themselves where those are `matched`.
     """
 
-    models: list[tuple[nn.Module, tuple[Tensor, Tensor] | None]]
+    models: list[Asked]
     known: dict[str, Tensor]
     combine: str
     temperature: float
@@ -129,7 +150,7 @@ class Taught:
         known = self.known.get(batch.split)
         if known is None:
             with torch.no_grad():
-                said = [model(_as_its_own(batch.inputs, change)).float() for model, change in self.models]
+                said = [one(batch.inputs) for one in self.models]
                 return {"teacher_logits": combined(said, self.combine, self.temperature)}
         found = known.index_select(0, batch.rows)
         if batch.partner is not None and batch.lam < 1:  # a pair's soft label is mixed as its labels are
@@ -186,6 +207,7 @@ def teach(
     teacher_outputs: Annotated[str | None, "file of soft labels of training examples, aligned by its `index`"] = None,
     teacher_logits: Annotated[str | None, "the array of logits in that file; none: logits"] = None,
     teacher_probabilities: Annotated[str | None, "the array of probabilities in that file, instead"] = None,
+    teacher_counts: Annotated[str | None, "the array of counts in that file, instead, such as people's votes"] = None,
     cache: Annotated[
         Literal["auto", "yes", "no"], "compute teacher outputs once; auto: unless training images are augmented"
     ] = "auto",
@@ -223,7 +245,7 @@ def teach(
         _check_self(models, recipe)
     soft_labels = None
     if teacher_outputs is not None:
-        keys = {"logits": teacher_logits, "probabilities": teacher_probabilities}
+        keys = {"logits": teacher_logits, "probabilities": teacher_probabilities, "counts": teacher_counts}
         soft_labels = load_soft_labels(teacher_outputs, data, **keys)
         missing = splits.train.index[np.isnan(soft_labels.of(splits.train)).all(axis=1)]
         if len(missing):
@@ -232,8 +254,16 @@ def teach(
                 f"such as {missing[0]}",
                 "make them of the whole training split, or name a --transfer-set that is covered",
             )
-    elif teacher_logits is not None or teacher_probabilities is not None:
-        raise UsageError("--teacher-logits and --teacher-probabilities name an array of --teacher-outputs FILE")
+        if method == "logits" and (soft_labels.logits == -np.inf).any():
+            raise DataError(
+                f"{teacher_outputs} gives classes a probability of 0, whose logit is -inf and cannot be matched",
+                "use --method kd or dkd",
+            )
+    elif any(key is not None for key in (teacher_logits, teacher_probabilities, teacher_counts)):
+        raise UsageError(
+            "--teacher-logits, --teacher-probabilities and --teacher-counts name an array of a file",
+            "add --teacher-outputs FILE",
+        )
     chosen = None
     if transfer_set is not None:
         path = Path(transfer_set).expanduser()

@@ -53,15 +53,16 @@ class Setup:
     seed: int
 
 
-def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
+def dataset(recipe: Recipe, *, known: tuple[str, ...] | None = None) -> Dataset:
     """The recipe's data, in memory, with its labels. Raises DataError where they are missing or damaged.
 
-    Data that come in `classes` classes already, as other data for a model may, keep their labels.
+    Data that come in as many classes as are `known`, or in some of them, as other data for a model may, keep their
+    labels.
     """
     _, argument = split_choice(recipe.data["name"])
     extra = () if argument is None else (argument,)
     loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
-    labelled = loaded.classes == classes
+    labelled = known is not None and (loaded.classes == len(known) or set(loaded.class_names) <= set(known))
     taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
     return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from fierce_tools import same
 from fierce_tools.report import Cell, Table
 from fierce_tools.tui import questions, tables
 from fierce_tools.tui.blocks import Words
@@ -29,8 +30,6 @@ FIGURES = (
     ("val_feature_entropy", "feature entropy (bits)", None),
     ("train_loss", "training loss", False),
 )
-# Where and how, not what.
-ASIDE = ("data.data_root", "data.download", "train.device")
 
 
 def recipes(documents: Mapping[str, Mapping[str, Any]], *, only_differences: bool) -> Table:
@@ -41,7 +40,7 @@ def recipes(documents: Mapping[str, Mapping[str, Any]], *, only_differences: boo
         }
         for name, document in documents.items()
     }
-    keys = list(dict.fromkeys(k for values in flat.values() for k in values if k not in ASIDE))
+    keys = list(dict.fromkeys(k for values in flat.values() for k in values if not same.idle(k)))
     rows: list[tuple[Cell, ...]] = []
     for key in keys:
         values = [_cell(f.get(key)) for f in flat.values()]

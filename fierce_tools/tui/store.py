@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import recipe, runs
+from fierce_tools import runs, same
 from fierce_tools.runs import Run
 from fierce_tools.tui.tail import Tail
 
@@ -151,15 +151,8 @@ class Entry:
     def _identity(self) -> str:
         if self.problem is not None or not self.document:
             return f"path {self.run.path}"
-        train = self.document.get("train")
-        rest = {
-            **self.document,
-            "train": {k: v for k, v in train.items() if k != "seed"} if isinstance(train, dict) else train,
-        }
-        data = rest.get("data")
-        if isinstance(data, dict):
-            rest["data"] = {k: v for k, v in data.items() if k not in recipe.PLACES}
-        return repr(sorted(rest.items(), key=lambda item: item[0]))
+        # Files may change under their name: what was trained on others is another training.
+        return f"{same.training(self.document, seed=False)} {self.info.get('dataset_sha256')}"
 
 
 class Store:

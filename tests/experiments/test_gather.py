@@ -37,10 +37,10 @@ def source(run: Path) -> sources.Source:
 def test_optional_arrays_of_a_missing_split_are_none(runs: dict[str, Path]) -> None:
     spec = binding.read(ANALYSES, "calibration")
     assert spec.optional_arrays == ("val_logits", "val_labels")
-    there = gather(spec, source(runs["with"]), "test", places=Places(device="cpu"))
+    there = gather(spec, source(runs["with"]), "test", places=Places(device="cpu")).arrays
     assert there["val_logits"].shape == (len(there["val_labels"]), 10)
     assert len(there["val_logits"]) != len(there["logits"])
-    gone = gather(spec, source(runs["without"]), "test", places=Places(device="cpu"))
+    gone = gather(spec, source(runs["without"]), "test", places=Places(device="cpu")).arrays
     assert gone["val_logits"] is None
     assert gone["val_labels"] is None
     assert gone["logits"].shape == there["logits"].shape
@@ -95,8 +95,8 @@ def other_classes(tmp_path: Path) -> str:
 
 def test_features_may_be_asked_about_other_classes(runs: dict[str, Path], other_classes: str) -> None:
     places = Places(data=other_classes, device="cpu")
-    own = gather(binding.read(ANALYSES, "few-shot"), source(runs["with"]), "test", places=Places(device="cpu"))
-    other = gather(binding.read(ANALYSES, "few-shot"), source(runs["with"]), "test", places=places)
+    own = gather(binding.read(ANALYSES, "few-shot"), source(runs["with"]), "test", places=Places(device="cpu")).arrays
+    other = gather(binding.read(ANALYSES, "few-shot"), source(runs["with"]), "test", places=places).arrays
     np.testing.assert_array_equal(other["features"], own["features"])
     np.testing.assert_array_equal(other["labels"], own["labels"] % 3)
     options = {"ways": "3", "draws": "20"}
@@ -109,10 +109,12 @@ def test_logits_may_not(runs: dict[str, Path], other_classes: str) -> None:
     """Those needed are refused; those that are optional are None, and the analysis does without."""
     places = Places(data=other_classes, device="cpu")
     for analysis in ("calibration", "projection", "mutual-information"):
-        with pytest.raises(DataError, match=r"in 10 classes, .* in 3; .*few-shot and linear-probe"):
+        with pytest.raises(
+            DataError, match=r"have 3 and 10 classes: zero, one, two; and 0, 1, .*few-shot and linear-probe"
+        ):
             ask(analysis, source(runs["with"]), {}, places=places)
     spec = binding.read(ANALYSES, "coarse-regression")
-    found = gather(spec, source(runs["with"]), "test", places=places)
+    found = gather(spec, source(runs["with"]), "test", places=places).arrays
     assert found["logits"] is None
     assert found["val_logits"] is None
     assert ask("coarse-regression", source(runs["with"]), {}, places=places).values["coarse_accuracy"] is None
@@ -136,6 +138,6 @@ def test_a_file_gives_its_optional_arrays_or_none(tmp_path: Path) -> None:
     places = Places()
     for name, there in (("bare", False), ("full", True)):
         (found,) = sources.locate(str(tmp_path / f"{name}.npz"), tmp_path)
-        arrays = gather(spec, found, "test", places=places)
+        arrays = gather(spec, found, "test", places=places).arrays
         assert (arrays["val_logits"] is not None) == there
         assert (arrays["val_labels"] is not None) == there

@@ -11,7 +11,7 @@ import pytest
 from fierce_tools import checkpoints, recipe, runs
 from fierce_tools.errors import Interrupted, UsageError
 from fierce_tools.experiments._cells import Begun, Cell, Ended, Found, Measured, Stepped
-from fierce_tools.experiments._workshop import Workshop, computed, source_of
+from fierce_tools.experiments._workshop import Workshop, source_of
 
 SMALL = {"model.name": "mlp:8", "train.epochs": 2, "train.device": "cpu"}
 ROOT = Path("runs")
@@ -24,16 +24,6 @@ def cell(**others: Any) -> Cell:
 
 def content(run: runs.Run) -> str:
     return checkpoints.load(run.model_path).content_sha256
-
-
-def test_what_a_recipe_computes_is_not_where_nor_what_is_saved() -> None:
-    made = cell().made
-    elsewhere = recipe.resolve({}, {**SMALL, "train.device": "auto", "train.save_at": (1,), "train.save_best": True})
-    mnist = [recipe.resolve({}, {"data.name": "mnist", "data.data_root": root}) for root in ("/a", "/b")]
-    assert computed(made) == computed(elsewhere)
-    assert computed(mnist[0]) == computed(mnist[1])
-    for key, value in {"train.seed": 1, "train.lr": 0.1, "data.val_fraction": 0.2, "loss.name": "fierce"}.items():
-        assert computed(made) != computed(recipe.resolve({}, {**SMALL, key: value})), key
 
 
 def test_what_is_done_is_not_trained_again_and_equals_a_plain_training(fierce) -> None:

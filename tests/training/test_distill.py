@@ -234,23 +234,35 @@ def test_soft_labels_of_a_file_find_their_examples(tmp_path: Path) -> None:
         assert np.isneginf(found).any()
         rank = np.searchsorted(DATA.train_index, SPLITS.train.index)
         np.testing.assert_allclose(np.exp(found), p[rank], atol=1e-6)
-    np.savez(tmp_path / "some.npz", logits=np.zeros((3, 10)), index=SPLITS.train.index[[4, 2, 9]])
+    np.savez(tmp_path / "some.npz", logits=np.full((3, 10), 0.3), index=SPLITS.train.index[[4, 2, 9]])
     assert (~np.isnan(soft(tmp_path / "some.npz").of(SPLITS.train)).any(axis=1)).nonzero()[0].tolist() == [2, 4, 9]
+
+
+SOFT = np.full((5, 10), 0.3)
 
 
 @pytest.mark.parametrize(
     ("arrays", "document", "keys", "said"),
     [
-        ({"logits": np.zeros((5, 10))}, {}, {}, "has 5 soft labels and no `index`; digits has 1437"),
-        ({"logits": np.zeros((5, 9)), "index": np.arange(5)}, {}, {}, "expected \\[N, 10\\]"),
-        ({"logits": np.zeros((5, 10)), "index": np.zeros(5, int)}, {}, {}, "names 4 examples twice"),
-        ({"logits": np.zeros((5, 10)), "index": np.zeros(4, int)}, {}, {}, "index is int64 \\[4\\]"),
+        ({"logits": SOFT}, {}, {}, "has 5 soft labels and no `index`; digits has 1437"),
+        ({"logits": SOFT[:, :9], "index": np.arange(5)}, {}, {}, "expected \\[N, 10\\]"),
+        ({"logits": SOFT, "index": np.zeros(5, int)}, {}, {}, "names 4 examples twice"),
+        ({"logits": SOFT, "index": np.zeros(4, int)}, {}, {}, "index is int64 \\[4\\]"),
         ({"logits": np.full((5, 10), np.nan), "index": np.arange(5)}, {}, {}, "logits\\[0, 0\\] is nan"),
-        ({"p": np.zeros((5, 10)), "index": np.arange(5)}, {}, {}, "no array 'logits'; it holds index, p"),
-        ({"p": np.full((5, 10), 0.2), "index": np.arange(5)}, {}, {"probabilities": "p"}, "row 0 sum to 2"),
-        ({"p": np.zeros((5, 10)), "index": np.arange(5)}, {}, {"probabilities": "p"}, "row 0 sum to 0"),
-        ({"logits": np.zeros((5, 10))}, {"dataset_sha256": "ab"}, {}, "of other data than digits"),
-        ({"logits": np.zeros((5, 10))}, {"class_names": list("abcdefghij")}, {}, "has the classes a, b"),
+        ({"p": np.zeros((5, 10)), "index": np.arange(5)}, {}, {}, "no array 'logits'; it holds index \\[5\\], p"),
+        ({"logits": np.zeros((5, 10)), "index": np.arange(5)}, {}, {}, "whole numbers: they may be counts, or logits"),
+        ({"logits": np.full((5, 10), 0.1), "index": np.arange(5)}, {}, {}, "say --teacher-probabilities logits"),
+        (
+            {"p": np.full((5, 10), 0.5), "index": np.arange(5)},
+            {},
+            {"counts": "p"},
+            "expected whole numbers of 0 or more",
+        ),
+        ({"p": np.zeros((5, 10)), "index": np.arange(5)}, {}, {"counts": "p"}, "row 0 counts nothing"),
+        ({"p": np.full((5, 10), 0.2), "index": np.arange(5)}, {}, {"probabilities": "p"}, "row 0 sums to 2"),
+        ({"p": np.zeros((5, 10)), "index": np.arange(5)}, {}, {"probabilities": "p"}, "row 0 sums to 0"),
+        ({"logits": SOFT}, {"dataset_sha256": "ab"}, {}, "of other data than digits"),
+        ({"logits": SOFT}, {"class_names": list("aacdefghij")}, {}, "classes 0, 1 are all named 'a'"),
     ],
 )
 def test_soft_labels_that_do_not_fit(tmp_path: Path, arrays: dict, document: dict, keys: dict, said: str) -> None:
@@ -262,11 +274,9 @@ def test_soft_labels_that_do_not_fit(tmp_path: Path, arrays: dict, document: dic
 def test_a_teacher_of_other_data_is_refused_with_both_named(digits_run: Path) -> None:
     path = str(digits_run / "model.safetensors")
     assert load_teacher(path, DATA).sha256 == arrayfile.load_arrays(Path(path))[1]["content_sha256"]  # type: ignore[index]
-    other = tuple("abcdefghij")
     cases: list[tuple[Dataset, str]] = [
-        (replace(DATA, class_names=other), "teacher demo and the student's data digits do not fit: class 0 is '0', and 'a'"),
-        (replace(DATA, class_names=(*DATA.class_names, "ten")), "10 classes, and 11"),
-        (replace(DATA, train_images=DATA.train_images[:, :6], test_images=DATA.test_images[:, :6]), "\\[8, 8, 1\\], and \\[6, 8, 1\\]"),
+        (replace(DATA, class_names=(*DATA.class_names, "ten")), "11 and 10 classes"),
+        (replace(DATA, train_images=DATA.train_images[:, :6], test_images=DATA.test_images[:, :6]), "\\[8, 8, 1\\], the student's data digits has \\[6, 8, 1\\]"),
     ]  # fmt: skip
     for data, said in cases:
         with pytest.raises(DataError, match=said):
@@ -297,7 +307,7 @@ def test_a_recipe_brings_its_teacher(digits_run: Path) -> None:
         ({"distill__teachers": ()}, "method kd learns from a teacher"),
         ({"distill__method": "smoothed-labels"}, "method smoothed-labels has no teacher"),
         ({"distill__teacher_outputs": "x.npz"}, "not both at once"),
-        ({"distill__teacher_probabilities": "p"}, "name an array of --teacher-outputs"),
+        ({"distill__teacher_probabilities": "p"}, "name an array of a file; add --teacher-outputs FILE"),
         ({"distill__method": "self"}, "of its own architecture: demo is cnn .*, the student mlp:8"),
         ({"distill__unlabelled": True, "loss__ce_weight": 0.5}, "without labels there is no cross-entropy"),
         ({"distill__unlabelled": True, "distill__method": "dkd"}, "by method kd, logits, self or noisy"),
