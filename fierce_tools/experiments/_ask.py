@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import __version__, arrayfile, binding, files, sources
+from fierce_tools.experiments import _chosen
 from fierce_tools.experiments._gather import Places, gather
 from fierce_tools.menu import ANALYSES
 from fierce_tools.report import Report, from_dict
@@ -55,10 +56,11 @@ def ask(
         draws = binding.draws().resolve({k: v for k, v in options.items() if k not in own})
         options = {k: v for k, v in options.items() if k in own}
     resolved = spec.resolve(options)
+    history = _chosen.trained_on(spec, source)
     identity = plain(
         {
             "analysis": spec.name,
-            "options": resolved,
+            **_chosen.identified(spec, resolved, history),
             "split": split if source.checkpoint else None,
             "input_sha256": source.sha256,
             "teacher_sha256": teacher.sha256 if teacher is not None else None,
@@ -76,8 +78,10 @@ def ask(
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True, path)
     keys = {"logits_key": logits_key, "probabilities_key": probabilities_key}
-    arrays = gather(spec, source, split, **keys, teacher=teacher, draws=draws, places=places, fresh=fresh)
-    result = ANALYSES.get(analysis)(**arrays, **resolved)
+    asked = _chosen.without_validation(spec, resolved, history)
+    arrays = gather(asked, source, split, **keys, teacher=teacher, draws=draws, places=places, fresh=fresh)
+    seen = {"seen": True} if history in _chosen.SEEN else {}
+    result = ANALYSES.get(analysis)(**arrays, **resolved, **seen)
     answer = Answer(result.report(), plain(asdict(result)), identity, False, path if keeps else None)
     if keeps:
         report = plain(answer.report.to_dict())

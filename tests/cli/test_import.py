@@ -161,6 +161,7 @@ def test_without_data_it_is_asked_about_what_is_named(fierce, resnet: nn.Module,
         "checkpoint": "elsewhere/r.safetensors", "model": "torchvision:resnet18", "parameters": 11_178_564, "head": "fc",
         "features": 512, "classes": 4, "input_shape": [32, 32, 3], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 1.0],
         "missing": [], "unexpected": [], "unwrapped": None, "prefix": None, "dataset_sha256": "",
+        "trained_on": "unknown",
     }  # fmt: skip
     for command in (("infer",), ("analyze", "entropy")):
         code, out, err = fierce(*command, "elsewhere/r.safetensors", "--device", "cpu")
