@@ -157,7 +157,7 @@ def trained_on(document: Mapping[str, Any]) -> str:
     if not origin:
         return "train"
     said = origin.get("trained_on") if isinstance(origin, dict) else None
-    return said if said in TRAINED_ON else "unknown"
+    return said if isinstance(said, str) and said in TRAINED_ON else "unknown"
 
 
 def kept(source: Source, split: str, wanted: set[str]) -> Outputs | None:
