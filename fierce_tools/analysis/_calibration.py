@@ -149,12 +149,13 @@ def doubts(before: Judged, after: Judged, validation: float) -> list[str]:
     """A line where the temperature fitted on validation, of that NLL at 1, does not serve the evaluated examples."""
     plain, scaled = (float(side.loss.mean(dtype=np.float64)) for side in (before, after))
     worse = scaled > plain and f"{scaled:.4g}" != f"{plain:.4g}"
-    ask = "are validation examples ones it was trained on, or too few? " if plain > validation else ""
+    ask = "are validation examples ones it was trained on, or too"
     if worse:
-        why = f"T* fitted on validation makes the NLL of this split worse ({plain:.4g} → {scaled:.4g}): {ask}"
+        why = f"T* fitted on validation makes the NLL of this split worse ({plain:.4g} → {scaled:.4g}): "
+        why += f"{ask} few? " if plain > validation else ""
     elif plain > EASIER * validation:
         found = f"({plain:.4g}, {validation:.4g})"
-        why = f"The NLL of this split is above {EASIER:g} times that of validation {found}: {ask}"
+        why = f"The NLL of this split is above {EASIER:g} times that of validation {found}: {ask} easy? "
     else:
         return []
     return [f"{why}--cross-fit 5 fits T* on this split."]
