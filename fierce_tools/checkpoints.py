@@ -58,7 +58,7 @@ def save(
     """Write a checkpoint, whole or not at all; returns its content hash.
 
     Of a student `distillation` says how it was taught and by whom. Of weights trained elsewhere only some sections of
-    the recipe are `known`, and `origin` says where they are from.
+    the recipe are `known`, and `origin` says where they are from and what they were trained on.
     """
     arrays = {PREFIX + name: value.detach().float().cpu().contiguous().numpy() if value.is_floating_point() else
               value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}  # fmt: skip

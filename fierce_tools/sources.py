@@ -20,6 +20,13 @@ from fierce_tools.outputs import APART, Outputs
 # Endings that make a path a file; any other one may be part of a run's name, such as lam0.1-s0.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl", ".bin")
 SUFFIXES = (".safetensors", ".npz", ".npy", *PICKLED)
+# What weights were trained on, as `fierce import --trained-on` takes it, and in words.
+TRAINED_ON = {
+    "train": "the training split, validation not seen",
+    "all": "validation examples too",
+    "none": "other data",
+    "unknown": "unknown, perhaps validation examples too",
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,16 @@ def _checkpoint(path: Path, document: Mapping[str, Any]) -> Source:
     epoch = real.stem if run is not None and real.name != "model.safetensors" else None
     label = path.stem if run is None else run.path.resolve().name + (f"@{epoch}" if epoch else "")
     return Source(label, path, True, str(document.get("content_sha256", "")), run, epoch)
+
+
+def trained_on(document: Mapping[str, Any]) -> str:
+    """What a checkpoint's document says it was trained on: fierce's own on `train`, imported ones as they were said to
+    be, else `unknown`."""
+    origin = document.get("origin")
+    if not origin:
+        return "train"
+    said = origin.get("trained_on") if isinstance(origin, dict) else None
+    return said if isinstance(said, str) and said in TRAINED_ON else "unknown"
 
 
 def kept(source: Source, split: str, wanted: set[str]) -> Outputs | None:

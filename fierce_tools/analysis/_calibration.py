@@ -24,6 +24,8 @@ from fierce_tools.analysis._metrics import (
 
 # Where a temperature is looked for: wide enough that an optimum at an end means there is none.
 COLDEST, HOTTEST = 0.05, 50.0
+# Validation that is so many times easier than the evaluated examples may be what the weights were trained on.
+EASIER = 1.5
 # Resamples multiplied at a time: enough for a matrix product, few enough to hold.
 AT_ONCE = 32
 
@@ -143,9 +145,20 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, floa
     return temperature, plain, least
 
 
-def cut(examples: int, folds: int, seed: int) -> list[np.ndarray]:
-    """The rows of each of `folds` parts, drawn at random and as equal as can be."""
-    return [np.sort(part) for part in np.array_split(np.random.default_rng(seed).permutation(examples), folds)]
+def doubts(before: Judged, after: Judged, validation: float) -> list[str]:
+    """A line where the temperature fitted on validation, of that NLL at 1, does not serve the evaluated examples."""
+    plain, scaled = (float(side.loss.mean(dtype=np.float64)) for side in (before, after))
+    worse = scaled > plain and f"{scaled:.4g}" != f"{plain:.4g}"
+    ask = "are validation examples ones it was trained on, or too"
+    if worse:
+        why = f"T* fitted on validation makes the NLL of this split worse ({plain:.4g} → {scaled:.4g}): "
+        why += f"{ask} few? " if plain > validation else ""
+    elif plain > EASIER * validation:
+        found = f"({plain:.4g}, {validation:.4g})"
+        why = f"The NLL of this split is above {EASIER:g} times that of validation {found}: {ask} easy? "
+    else:
+        return []
+    return [f"{why}--cross-fit 5 fits T* on this split."]
 
 
 def intervals(

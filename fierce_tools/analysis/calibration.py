@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from fierce_tools.analysis._calibration import (
     HOTTEST,
     Bins,
     Figures,
-    cut,
+    doubts,
     fit_temperature,
     intervals,
     judge,
     judge_folds,
 )
+from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out
 from fierce_tools.analysis._metrics import ece, per_example, risks
 from fierce_tools.analysis._soft import check_logits, check_temperatures
 from fierce_tools.errors import DataError, UsageError
@@ -42,23 +43,24 @@ NAMES = {
 class Calibration:
     """Figures before and after temperature scaling, with 95 % intervals (low, high) where they were resampled.
 
-    `temperature` was fitted on validation, or is the geometric mean of `fold_temperatures`. `fit_nll_before` and
-    `fit_nll_after` are the NLL, in nats, of the examples it was fitted on. `ece_at` and `nll_at` [T] run over
-    `temperatures`, on the evaluated examples; `accuracy_at` over `coverage`, the share of the most confident.
+    `temperature` was fitted on validation, or is the geometric mean of `fold_temperatures`; where there was nothing to
+    fit it on, it and all that follows from it are None. `fit_nll_before` and `fit_nll_after` are the NLL, in nats, of
+    the examples it was fitted on. `ece_at` and `nll_at` [T] run over `temperatures`, on the evaluated examples;
+    `accuracy_at` over `coverage`, the share of the most confident.
     """
 
     before: Figures
-    after: Figures
+    after: Figures | None
     before_interval: Mapping[str, tuple[float, float]]
     after_interval: Mapping[str, tuple[float, float]]
-    temperature: float
+    temperature: float | None
     fold_temperatures: tuple[float, ...]
-    fit_nll_before: float
-    fit_nll_after: float
-    ece_at_temperature: float
-    nll_at_temperature: float
+    fit_nll_before: float | None
+    fit_nll_after: float | None
+    ece_at_temperature: float | None
+    nll_at_temperature: float | None
     reliability_before: Bins
-    reliability_after: Bins
+    reliability_after: Bins | None
     temperatures: tuple[float, ...]
     ece_at: tuple[float, ...]
     nll_at: tuple[float, ...]
@@ -70,9 +72,9 @@ class Calibration:
 
     def report(self) -> Report:
         """The temperature, every figure before and after, both against the temperature, reliability and coverage."""
-        scaling = Scalars(
-            "Temperature scaling",
-            {
+        values: dict[str, Cell] = {"ECE before": self.before.ece, "NLL before": self.before.nll}
+        if self.after is not None:
+            values = {
                 "T*": self.temperature,
                 "ECE before": self.before.ece,
                 "ECE after": self.after.ece,
@@ -80,30 +82,22 @@ class Calibration:
                 "NLL after": self.after.nll,
                 "fit NLL before": self.fit_nll_before,
                 "fit NLL after": self.fit_nll_after,
-            },
-            dict.fromkeys(("NLL before", "NLL after", "fit NLL before", "fit NLL after"), "nats"),
-        )
+            }
+        scaling = Scalars("Temperature scaling", values, {name: "nats" for name in values if "NLL" in name})
         against = [
-            Lines(
-                f"{name} against temperature",
-                "temperature",
-                unit,
-                (Series(name, self.temperatures, values), Series(f"{name} at T*", (self.temperature,), (there,))),
-                log_x=True,
-            )
-            for name, unit, values, there in (
+            Lines(f"{name} against temperature", "temperature", unit, self._curve(name, curve, there), log_x=True)
+            for name, unit, curve, there in (
                 ("ECE", "ECE", self.ece_at, self.ece_at_temperature),
                 ("NLL", "nats", self.nll_at, self.nll_at_temperature),
             )
         ]
-        pairs = (("before", self.reliability_before), ("after", self.reliability_after))
         reliability = Lines(
             "Reliability",
             "confidence",
             "accuracy",
             (
                 Series("perfect", (0.0, 1.0), (0.0, 1.0)),
-                *(Series(name, b.confidence, b.accuracy, b.low, b.high) for name, b in pairs),
+                *(Series(name, b.confidence, b.accuracy, b.low, b.high) for name, b in self._sides()),
             ),
         )
         covered = Lines(
@@ -113,29 +107,42 @@ class Calibration:
         blocks: tuple[Block, ...] = (scaling, self._figures(), *against, self._by_bin(), reliability, covered)
         return Report("Calibration", blocks, self.notes)
 
+    def _curve(self, name: str, curve: tuple[float, ...], there: float | None) -> tuple[Series, ...]:
+        line = Series(name, self.temperatures, curve)
+        return (line,) if self.temperature is None else (line, Series(f"{name} at T*", (self.temperature,), (there,)))
+
+    def _sides(self) -> list[tuple[str, Bins]]:
+        after = [] if self.reliability_after is None else [("after", self.reliability_after)]
+        return [("before", self.reliability_before), *after]
+
     def _figures(self) -> Table:
-        before, after = asdict(self.before), asdict(self.after)
-        rows: list[tuple[Cell, ...]] = [
-            (title, before[name], _span(self.before_interval.get(name)), after[name],
-             _span(self.after_interval.get(name)))
-            for name, title in NAMES.items()
-        ]  # fmt: skip
-        if not self.before_interval:
-            return Table("Calibration", ("", "before", "after"), tuple((r[0], r[1], r[3]) for r in rows))
-        return Table("Calibration", ("", "before", "95 % interval", "after", "95 % interval"), tuple(rows))
+        sides = [("before", self.before, self.before_interval)]
+        sides += [] if self.after is None else [("after", self.after, self.after_interval)]
+        spans = bool(self.before_interval)
+        heads = [head for side, _, _ in sides for head in (side, *(("95 % interval",) if spans else ()))]
+        rows: list[tuple[Cell, ...]] = []
+        for name, title in NAMES.items():
+            cells = [c for _, f, i in sides for c in (getattr(f, name), *((_span(i.get(name)),) if spans else ()))]
+            rows.append((title, *cells))
+        return Table(self._titled("Calibration"), ("", *heads), tuple(rows))
 
     def _by_bin(self) -> Table:
         sides = [
             dict(zip(b.bin, zip(b.examples, b.confidence, b.accuracy, strict=True), strict=True))
-            for b in (self.reliability_before, self.reliability_after)
+            for _, b in self._sides()
         ]
         missing = (0, None, None)
         rows: list[tuple[Cell, ...]] = [
-            ((number + 1) / self.bins, *sides[0].get(number, missing), *sides[1].get(number, missing))
-            for number in sorted({*sides[0], *sides[1]})
+            ((number + 1) / self.bins, *(cell for side in sides for cell in side.get(number, missing)))
+            for number in sorted({n for side in sides for n in side})
         ]
         heads = ("examples", "confidence", "accuracy")
-        return Table("Reliability by bin", ("up to", *heads, *(f"{h} after" for h in heads)), tuple(rows))
+        after = () if self.after is None else tuple(f"{h} after" for h in heads)
+        return Table(self._titled("Reliability by bin"), ("up to", *heads, *after), tuple(rows))
+
+    def _titled(self, title: str) -> str:
+        """Tables of fewer columns have titles of their own, so that no report stacks them with the others."""
+        return title if self.after is not None else f"{title}, before scaling"
 
 
 def _span(interval: tuple[float, float] | None) -> str | None:
@@ -157,6 +164,10 @@ def calibration(
     cross_fit: Annotated[
         int | None, "fit the temperature in so many folds of the split itself, instead of on validation"
     ] = None,
+    fit_on: Annotated[
+        Literal["val"] | None, "fit the temperature on validation although the weights may have seen its examples"
+    ] = None,
+    seen: bool = False,
 ) -> Calibration:  # fmt: skip
     """Calibration errors, NLL and Brier score before and after temperature scaling fitted on validation.
 
@@ -167,11 +178,12 @@ def calibration(
 
     T* minimises the NLL of val_logits and val_labels over log T, never raises it and never changes a prediction. With
     `cross_fit` K each of K random folds of the split gets the temperature of the other folds, and T* is their geometric
-    mean; no validation is then needed. Intervals are percentiles of a bootstrap over the examples with T* held; that
-    of ECE lies high, because a resample adds noise to every bin.
+    mean; no validation is then needed. Without validation, or where the weights may have `seen` it and `fit_on` does
+    not insist, T* and all that follows from it are None, and a note says so. Intervals are percentiles of a bootstrap
+    over the examples with T* held; that of ECE lies high, because a resample adds noise to every bin.
 
-    Raises DataError for logits that are not finite, labels that do not fit or validation that is missing, UsageError
-    for an option out of range. Source: Guo et al. 2017; Müller et al. 2019, Fig. 4.
+    Raises DataError for logits that are not finite, labels that do not fit or validation that `fit_on` needs and is
+    missing, UsageError for an option out of range. Source: Guo et al. 2017; Müller et al. 2019, Fig. 4.
     """
     check_logits(logits, labels)
     check_temperatures(temperatures)
@@ -179,18 +191,23 @@ def calibration(
         raise UsageError(f"--bins is {bins}, expected 1 or more", "for example --bins 15")
     if bootstrap < 0:
         raise UsageError(f"--bootstrap is {bootstrap}, expected 0 or more", "for example --bootstrap 1000")
+    check_choice(cross_fit, fit_on, len(logits))
     notes: list[str] = []
-    if cross_fit is None:
-        folds, fits = [np.arange(len(labels))], [_on_validation(logits, val_logits, val_labels)]
-        if val_logits is not None and np.array_equal(logits, val_logits):
-            notes.append("The temperature was fitted on the very examples it is judged on; --cross-fit 5 is fairer.")
-    else:
-        if not 2 <= cross_fit <= len(logits):
-            raise UsageError(f"--cross-fit is {cross_fit}, expected 2 to {len(logits)}", "for example --cross-fit 5")
+    missing = [n for n, a in (("val_logits", val_logits), ("val_labels", val_labels)) if a is None]
+    folds: list[np.ndarray] = []
+    fits: list[tuple[float, float, float]] = []
+    if cross_fit is not None:
         folds = cut(len(logits), cross_fit, seed)
         others = [np.setdiff1d(np.arange(len(logits)), fold) for fold in folds]
         fits = [fit_temperature(logits[rows], labels[rows]) for rows in others]
         notes.append("The temperature was fitted by cross-fitting on the evaluated split, without validation examples.")
+    elif fit_on is None and (seen or missing):
+        notes.append(left_out("T* and every figure after scaling", missing, seen=seen))
+    else:
+        folds, fits = [np.arange(len(labels))], [_on_validation(logits, val_logits, val_labels)]
+        notes += [insisted("T* was")] if seen else []
+        if val_logits is not None and np.array_equal(logits, val_logits):
+            notes.append("The temperature was fitted on the very examples it is judged on; --cross-fit 5 is fairer.")
     fitted = [t for t, _, _ in fits]
     if {COLDEST, HOTTEST} & set(fitted):
         notes.append(
@@ -198,29 +215,32 @@ def calibration(
             "fitted on have no optimum, because the model gets all of them right or none better than by chance."
         )
     before = judge(logits, labels, 1.0, bins)
-    after = judge_folds(logits, labels, folds, fitted, bins)
-    spans = intervals((before, after), bins=bins, resamples=bootstrap, seed=seed) if bootstrap else [{}, {}]
-    temperature = float(np.exp(np.mean(np.log(fitted)))) if len(fitted) > 1 else fitted[0]
-    curve = per_example(logits, labels, (*temperatures, temperature))
+    after = judge_folds(logits, labels, folds, fitted, bins) if fits else None
+    if after is not None and cross_fit is None:
+        notes += doubts(before, after, fits[0][1])
+    judged = [before] if after is None else [before, after]
+    spans = [*(intervals(judged, bins=bins, resamples=bootstrap, seed=seed) if bootstrap else ()), {}, {}]
+    temperature = float(np.exp(np.mean(np.log(fitted)))) if len(fitted) > 1 else next(iter(fitted), None)
+    curve = per_example(logits, labels, (*temperatures, *(() if temperature is None else (temperature,))))
     errors = [ece(c, curve.correct, bins=bins) for c in curve.confidence]
     losses = curve.loss.mean(axis=1, dtype=np.float64).tolist()
     coverage, right = _covered(1 - risks(before.confidence, before.correct))
     return Calibration(
         before=before.figures(bins),
-        after=after.figures(bins),
+        after=None if after is None else after.figures(bins),
         before_interval=spans[0],
         after_interval=spans[1],
         temperature=temperature,
         fold_temperatures=tuple(fitted) if cross_fit else (),
-        fit_nll_before=float(np.mean([b for _, b, _ in fits])),
-        fit_nll_after=float(np.mean([a for _, _, a in fits])),
-        ece_at_temperature=errors[-1],
-        nll_at_temperature=losses[-1],
+        fit_nll_before=float(np.mean([b for _, b, _ in fits])) if fits else None,
+        fit_nll_after=float(np.mean([a for _, _, a in fits])) if fits else None,
+        ece_at_temperature=errors[-1] if fits else None,
+        nll_at_temperature=losses[-1] if fits else None,
         reliability_before=before.reliability(bins),
-        reliability_after=after.reliability(bins),
+        reliability_after=None if after is None else after.reliability(bins),
         temperatures=tuple(temperatures),
-        ece_at=tuple(errors[:-1]),
-        nll_at=tuple(losses[:-1]),
+        ece_at=tuple(errors[: len(temperatures)]),
+        nll_at=tuple(losses[: len(temperatures)]),
         coverage=coverage,
         accuracy_at=right,
         bins=bins,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 
+from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out, listed
 from fierce_tools.analysis._features import check_features, check_labels, check_seed, check_values
 from fierce_tools.analysis._intervals import bootstrap_mean
 from fierce_tools.analysis._metrics import accuracy
@@ -17,6 +19,7 @@ from fierce_tools.report import Report, Scalars, Table
 
 RANKS, MEANS, MIXED, MEAN = "rank matching", "class means", "interpolation", "one mean for all"
 ONE = "the only one"
+FITTED = "Class means are training's, by the predicted class; the weight is {}."
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,8 @@ class CoarseRegression:
     """Estimates of the fine target: by rank matching, and, where there are labels and validation, with class means.
 
     `direction` is 1 where the feature rises with the target and -1 where it falls, `weight` the share of rank matching
-    in the interpolation, `tied` the share of examples whose feature is another's too. `matched` says whose targets
-    were dealt out, `coarse_accuracy` is the model's own on its labels.
+    in the interpolation (of several folds their mean), `tied` the share of examples whose feature is another's too.
+    `matched` says whose targets were dealt out, `coarse_accuracy` is the model's own on its labels.
     """
 
     estimates: tuple[Estimate, ...]
@@ -52,6 +55,7 @@ class CoarseRegression:
     coarse_accuracy: float | None
     bootstrap: int
     examples: int
+    notes: tuple[str, ...] = ()
 
     def report(self) -> Report:
         """A row for each estimate, and what was chosen where."""
@@ -69,8 +73,7 @@ class CoarseRegression:
         ]
         if self.feature != ONE:
             notes.append("PC 1: the features along their first principal component on training.")
-        if self.weight is not None:
-            notes.append("Class means are training's, by the predicted class; the weight is validation's best.")
+        notes += self.notes
         if self.bootstrap:
             notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")
         blocks = (
@@ -96,7 +99,14 @@ def coarse_regression(
         Literal["split", "train"], "deal out the split's own targets, as the paper does, or use training's map"
     ] = "split",
     bootstrap: Annotated[int, "bootstrap draws for the intervals; 0: none"] = 1000,
-    seed: Annotated[int, "seed of the bootstrap and of the order of equal features"] = 0,
+    seed: Annotated[int, "seed of the bootstrap, of the order of equal features and of the folds"] = 0,
+    cross_fit: Annotated[
+        int | None, "fit the interpolation's weight in so many folds of the split itself, instead of on validation"
+    ] = None,
+    fit_on: Annotated[
+        Literal["val"] | None, "fit that weight on validation although the weights may have seen its examples"
+    ] = None,
+    seen: bool = False,
 ) -> CoarseRegression:
     """Error of the fine target where the k-th smallest feature gets the k-th smallest target.
 
@@ -105,11 +115,14 @@ def coarse_regression(
     `split` deals out the split's own targets, which it must know as a set (the paper's estimate); `train` applies the
     map that deals out training's, which knows none. Equal features are ordered by the seed, not by the file. With
     logits, train_labels and a validation split: the training mean of the predicted class, and w·rank + (1 - w)·class
-    mean with the w in [0, 1] of least validation error. RMSE in the same unit as the target. Raises UsageError for
-    options out of range, DataError for arrays not finite or that do not fit. Source: Baena, Drumetz, Gripon 2023.
+    mean with the w in [0, 1] of least validation error; with `cross_fit` K each of K random folds of the split gets the
+    w of the other folds. Where the weights may have `seen` validation and `fit_on` does not insist, that estimate is
+    left out and a note says so. RMSE in the same unit as the target. Raises UsageError for options out of range,
+    DataError for arrays not finite, that do not fit, or that `fit_on` needs. Source: Baena, Drumetz, Gripon 2023.
     """
     if bootstrap < 0:
         raise UsageError(f"--bootstrap is {bootstrap}, expected 0 or more", "for example --bootstrap 1000")
+    check_choice(cross_fit, fit_on, len(features))
     check_seed(seed)
     check_features("train_features", train_features)
     check_features("features", features, like=("train_features", train_features))
@@ -128,19 +141,37 @@ def coarse_regression(
             return transported(direction * values, own, rng)
         return transport_map(direction * train_line, train_truth, direction * values)
 
-    estimates, weight = {RANKS: ranked(line, truth)}, None
+    estimates = {RANKS: ranked(line, truth)}
+    weight: float | None = None
+    notes: list[str] = []
     if logits is not None:
         _check_rows("logits", logits, labels, len(features))
     if logits is not None and train_labels is not None:
         means = _class_means(train_labels, train_truth, logits.shape[1])
         estimates[MEANS] = by_class = means[logits.argmax(axis=1)]
-        if val_features is not None and val_targets is not None and val_logits is not None:
+        val = {"val_features": val_features, "val_targets": val_targets, "val_logits": val_logits}
+        missing = [name for name, array in val.items() if array is None]
+        share: np.ndarray | float | None = None
+        if cross_fit is not None:
+            share = _by_folds(estimates[RANKS], by_class, truth, cut(len(truth), cross_fit, seed))
+            notes.append(FITTED.format(f"fitted in {cross_fit} folds of this split, each by the others"))
+        elif fit_on is None and (seen or missing):
+            notes.append(left_out("the interpolation with class means", missing, seen=seen))
+        elif val_features is None or val_targets is None or val_logits is None:
+            raise DataError(
+                f"the interpolation is fitted on validation examples, and there are no {listed(missing)}",
+                "fit it on the evaluated split with --cross-fit 5, or bring validation examples",
+            )
+        else:
             check_features("val_features", val_features, like=("train_features", train_features))
             _check_rows("val_logits", val_logits, None, len(val_features))
             val_truth = check_values("val_targets", val_targets, len(val_features))
             val_ranked = ranked(along(val_features, component), val_truth)
-            weight = best_weight(val_ranked, means[val_logits.argmax(axis=1)], val_truth)
-            estimates[MIXED] = weight * estimates[RANKS] + (1 - weight) * by_class
+            share = best_weight(val_ranked, means[val_logits.argmax(axis=1)], val_truth)
+            notes += [FITTED.format("validation's best"), *([insisted("It was")] if seen else [])]
+        if share is not None:
+            weight = float(np.mean(share))
+            estimates[MIXED] = share * estimates[RANKS] + (1 - share) * by_class
     estimates[MEAN] = np.full(len(truth), train_truth.mean())
     squares = np.stack([np.square(estimate - truth) for estimate in estimates.values()], axis=1)
     ends = bootstrap_mean(squares, bootstrap, seed)
@@ -158,6 +189,7 @@ def coarse_regression(
         coarse_accuracy=accuracy(logits, labels) if logits is not None and labels is not None else None,
         bootstrap=bootstrap,
         examples=len(truth),
+        notes=tuple(notes),
     )
 
 
@@ -166,6 +198,14 @@ def best_weight(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> flo
     apart = first - second
     size = float(apart @ apart)
     return float(np.clip(apart @ (truth - second) / size, 0, 1)) if size > 0 else 0.0
+
+
+def _by_folds(first: np.ndarray, second: np.ndarray, truth: np.ndarray, folds: Sequence[np.ndarray]) -> np.ndarray:
+    """For each example [N] the best weight of the other folds' examples."""
+    found = np.empty(len(truth))
+    for fold in folds:
+        found[fold] = best_weight(*(np.delete(array, fold) for array in (first, second, truth)))
+    return found
 
 
 def _class_means(labels: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:

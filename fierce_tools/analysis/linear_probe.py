@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 
+from fierce_tools.analysis._choice import SEEN, SeenValidation, by_folds, check_choice, cut, listed
 from fierce_tools.analysis._features import check_features, check_labels, check_seed, moments, standardize
 from fierce_tools.analysis._intervals import wilson
 from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_path
@@ -15,14 +16,18 @@ from fierce_tools.analysis._neighbors import nearest_classes
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Report, Scalars, Table
 
+# Standardised features [N, D] with their labels or targets [N].
+Examples = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Accuracies as fractions: of the probe and of k-NN on the split asked for, each as chosen on validation.
+    """Accuracies as fractions: of the probe and of k-NN on the split asked for.
 
     `interval` is the probe's 95 % interval (Wilson's), `commonest` the accuracy of always saying training's commonest
-    class. `by_strength` holds C, training and validation accuracy, `by_neighbors` k and validation accuracy, `by_class`
-    the class, its examples, and the probe's and k-NN's accuracy on them.
+    class. `by_strength` holds C, training and validation accuracy, `by_neighbors` k and validation accuracy (None where
+    validation was not used), `by_class` the class, its examples, and the probe's and k-NN's accuracy on them. `choice`
+    says how `strength` and `neighbors` came about; of several folds they are the commonest.
     """
 
     on: str
@@ -37,9 +42,10 @@ class LinearProbe:
     examples: int
     train_examples: int
     train_examples_given: int
-    by_strength: tuple[tuple[float, float, float], ...]
-    by_neighbors: tuple[tuple[int, float], ...] = ()
+    by_strength: tuple[tuple[float, float, float | None], ...]
+    by_neighbors: tuple[tuple[int, float | None], ...] = ()
     by_class: tuple[tuple[str, int, float, float | None], ...] = ()
+    choice: str = "chosen on validation"
 
     def report(self) -> Report:
         """The accuracies, and how the strength and k were chosen."""
@@ -53,14 +59,14 @@ class LinearProbe:
             Scalars(f"Linear probe, accuracy on {self.on}", values, {"fitted on": "examples"}),
             Table("Probe on training and validation", heads, self.by_strength),
         ]
-        if self.by_neighbors:
+        if any(score is not None for _, score in self.by_neighbors):
             blocks.append(Table("k-NN on validation", ("k", "validation accuracy"), self.by_neighbors))
         if self.by_class:
             blocks.append(Table("Accuracy of each class", ("class", "examples", "probe", "k-NN"), self.by_class))
         return Report("Linear probe of frozen features", tuple(blocks), tuple(self._notes()))
 
     def _notes(self) -> list[str]:
-        notes = ["Accuracies are fractions. Features are standardised on training; C and k are chosen on validation."]
+        notes = [f"Accuracies are fractions. Features are standardised on training; C and k are {self.choice}."]
         if self.train_examples < self.train_examples_given:
             notes.append(
                 f"Fitted on {self.train_examples} of {self.train_examples_given} training examples, drawn by the seed: "
@@ -79,8 +85,8 @@ def linear_probe(
     labels: np.ndarray,
     train_features: np.ndarray,
     train_labels: np.ndarray,
-    val_features: np.ndarray,
-    val_labels: np.ndarray,
+    val_features: np.ndarray | None = None,
+    val_labels: np.ndarray | None = None,
     targets: np.ndarray | None = None,
     train_targets: np.ndarray | None = None,
     val_targets: np.ndarray | None = None,
@@ -95,55 +101,63 @@ def linear_probe(
         int | None, "training examples to fit on; none: all, or 4096 where features are wider than 4096"
     ] = None,
     per_class: Annotated[bool, "also for each class"] = False,
-    seed: Annotated[int, "seed of the draw of training examples"] = 0,
+    seed: Annotated[int, "seed of the draw of training examples, and of the folds"] = 0,
+    cross_fit: Annotated[
+        int | None, "choose C and k in so many folds of the split itself, instead of on validation"
+    ] = None,
+    fit_on: Annotated[
+        Literal["val"] | None, "choose C and k on validation although the weights may have seen its examples"
+    ] = None,
+    seen: bool = False,
 ) -> LinearProbe:  # fmt: skip
     """Accuracy, a fraction, of logistic regression on frozen features, with k nearest neighbours beside it.
 
     Minimises ½‖W‖² + C·Σ CE(softmax(Wx + b), y) over features x [N, D] standardised by training. C is the one with
     the highest validation accuracy, the smaller of equals; so is k (Euclidean distance, ties to the lower class).
-    Targets are whole numbers [N], such as the fine labels of a model trained on coarse ones; a class that training
-    lacks is always missed. Memory: a standardised copy of the features and, up to 4,096 wide, a D×D matrix. Raises
-    UsageError for a C not above 0, or a k, seed or number of examples out of range, DataError for arrays that are
-    absent, not finite or do not fit. Source: Alain, Bengio 2016.
+    With `cross_fit` K each of K random folds of the split gets the C and k of the other folds. One C and one k need no
+    choice, and no validation. Targets are whole numbers [N], such as the fine labels of a model trained on coarse ones;
+    a class that training lacks is always missed. Memory: a standardised copy of the features and, up to 4,096 wide, a
+    D×D matrix. Raises UsageError for a C not above 0, a k, seed or number of examples out of range, or a choice on
+    validation that the weights may have `seen` where `fit_on` does not insist; DataError for arrays that are absent,
+    not finite or do not fit. Source: Alain, Bengio 2016.
     """
     _check_options(strengths, neighbors, examples, seed)
-    if on == "targets" and (targets is None or train_targets is None or val_targets is None):
+    check_choice(cross_fit, fit_on, len(features))
+    if on == "targets" and (targets is None or train_targets is None):
         raise DataError("--on targets, and there are no targets", "the dataset must have them; or say --on labels")
-    truths = (targets, train_targets, val_targets) if on == "targets" else (labels, train_labels, val_labels)
     known = len(class_names) if class_names is not None and on == "labels" else None
-    truth, train_truth, val_truth = (
+    truth, train_truth = (
         _checked(prefix, on, x, y, train_features, known)
-        for prefix, x, y in zip(("", "train_", "val_"), (features, train_features, val_features), truths, strict=True)
+        for prefix, x, y in (
+            ("", features, targets if on == "targets" else labels),
+            ("train_", train_features, train_targets if on == "targets" else train_labels),
+        )
     )
+    val_truth = val_targets if on == "targets" else val_labels
+    missing = [n for n, a in (("val_features", val_features), (f"val_{on}", val_truth)) if a is None]
+    settings = max(len(set(strengths)), len({k for k in neighbors if k > 0}))
+    choice = _choice(settings, missing, cross_fit, fit_on, seen=seen)
     kept = _drawn(len(train_features), train_features.shape[1], examples, seed)
     kinds, y = np.unique(train_truth[kept], return_inverse=True)
     if len(kinds) < 2:
         raise DataError(f"train_{on}: the {len(y)} examples to fit on are of one class", "a probe needs two")
     mean, deviation = moments(train_features[kept])
-    x, val_x = (standardize(f, mean, deviation) for f in (train_features[kept], val_features))
-
-    best: tuple[float, Logistic] | None = None
-    by_strength = []
-    for fitted in logistic_path(x, y, len(kinds), strengths):
-        score = float((kinds[fitted.predict(val_x)] == val_truth).mean())
-        by_strength.append((float(fitted.strength), float((fitted.predict(x) == y).mean()), score))
-        if best is None or score > best[0]:
-            best = score, fitted
-    assert best is not None
+    x, test_x = (standardize(f, mean, deviation) for f in (train_features[kept], features))
+    val: Examples | None = None
+    if val_features is not None and not missing and cross_fit is None and (fit_on is not None or not seen):
+        judge = _checked("val_", on, val_features, val_truth, train_features, known)
+        val = standardize(val_features, mean, deviation), judge
+    folds = [] if cross_fit is None else cut(len(features), cross_fit, seed)
+    path = logistic_path(x, y, len(kinds), strengths)
+    right, strength, converged, by_strength = _probe(path, x, y, kinds, (test_x, truth), val, folds)
     tried = sorted({k for k in neighbors if k > 0 and k <= len(x)})
-    val_votes = nearest_classes(x, y, val_x, tried) if tried else {}
-    by_neighbors = tuple((k, float((kinds[guess] == val_truth).mean())) for k, guess in val_votes.items())
-    nearest = max(by_neighbors, key=lambda row: row[1])[0] if by_neighbors else None
-
-    test_x = standardize(features, mean, deviation)
-    right = kinds[best[1].predict(test_x)] == truth
-    near = kinds[nearest_classes(x, y, test_x, (nearest,))[nearest]] == truth if nearest else None
+    near, nearest, by_neighbors = _near(x, y, kinds, (test_x, truth), val, folds, tried)
     return LinearProbe(
         on=on,
         accuracy=float(right.mean()),
         interval=wilson(int(right.sum()), len(right)),
-        strength=float(best[1].strength),
-        converged=best[1].converged,
+        strength=strength,
+        converged=converged,
         neighbors_accuracy=None if near is None else float(near.mean()),
         neighbors=nearest,
         commonest=float((truth == kinds[np.bincount(y).argmax()]).mean()),
@@ -151,10 +165,80 @@ def linear_probe(
         examples=len(truth),
         train_examples=len(x),
         train_examples_given=len(train_features),
-        by_strength=tuple(by_strength),
+        by_strength=by_strength,
         by_neighbors=by_neighbors,
         by_class=_by_class(truth, right, near, class_names if on == "labels" else None) if per_class else (),
+        choice=choice,
     )
+
+
+def _choice(settings: int, missing: Sequence[str], cross_fit: int | None, fit_on: str | None, *, seen: bool) -> str:
+    """How C and k come about. Raises SeenValidation where the weights may have seen what they would be chosen on."""
+    if cross_fit is not None:
+        return f"chosen in {cross_fit} folds of this split, each by the others; those shown are the commonest"
+    if settings > 1 and seen and fit_on is None:
+        raise SeenValidation(
+            f"C and k are chosen on validation, and {SEEN}",
+            "--cross-fit 5 chooses on this split, --fit-on val on validation anyway; "
+            "--strengths 1 --neighbors 5 leaves nothing to choose",
+        )
+    if missing and (settings > 1 or fit_on is not None):
+        raise DataError(
+            f"C and k are chosen on validation examples, and there are no {listed(missing)}",
+            "--cross-fit 5 chooses on this split; --strengths 1 --neighbors 5 leaves nothing to choose",
+        )
+    if settings <= 1:
+        return "given, not chosen"
+    return "chosen on validation" + (" examples that the weights may have seen (--fit-on val)" if seen else "")
+
+
+def _probe(
+    path: Iterable[Logistic], x: np.ndarray, y: np.ndarray, kinds: np.ndarray, test: Examples, val: Examples | None,
+    folds: Sequence[np.ndarray],
+) -> tuple[np.ndarray, float, bool, tuple[tuple[float, float, float | None], ...]]:  # fmt: skip
+    """Which examples [N] of test the probe gets right, with which C, whether it converged, and each C's accuracies."""
+    rows: list[tuple[float, float, float | None]] = []
+    hits, converged = [], []
+    best: tuple[float | None, Logistic] | None = None
+    for fitted in path:
+        score = None if val is None else float((kinds[fitted.predict(val[0])] == val[1]).mean())
+        rows.append((float(fitted.strength), float((fitted.predict(x) == y).mean()), score))
+        if folds:
+            hits.append(kinds[fitted.predict(test[0])] == test[1])
+            converged.append(fitted.converged)
+        elif best is None or (score is not None and best[0] is not None and score > best[0]):
+            best = score, fitted
+    if best is not None:
+        return kinds[best[1].predict(test[0])] == test[1], float(best[1].strength), best[1].converged, tuple(rows)
+    right, chosen = by_folds(np.stack(hits), folds)
+    return right, rows[_commonest(chosen)][0], all(converged[c] for c in chosen), tuple(rows)
+
+
+def _near(
+    x: np.ndarray, y: np.ndarray, kinds: np.ndarray, test: Examples, val: Examples | None,
+    folds: Sequence[np.ndarray], tried: Sequence[int],
+) -> tuple[np.ndarray | None, int | None, tuple[tuple[int, float | None], ...]]:  # fmt: skip
+    """Which examples [N] of test the nearest neighbours get right, with which k, and each k's validation accuracy."""
+
+    def right(of: Examples, ks: Sequence[int]) -> np.ndarray:
+        guesses = nearest_classes(x, y, of[0], ks)
+        return np.stack([kinds[guesses[k]] == of[1] for k in ks])
+
+    if not tried:
+        return None, None, ()
+    if folds:
+        near, chosen = by_folds(right(test, tried), folds)
+        return near, tried[_commonest(chosen)], tuple((k, None) for k in tried)
+    if val is None:
+        return right(test, tried)[0], tried[0], ((tried[0], None),)
+    scores = right(val, tried).mean(axis=1)
+    nearest = tried[int(scores.argmax())]
+    return right(test, (nearest,))[0], nearest, tuple(zip(tried, scores.tolist(), strict=True))
+
+
+def _commonest(settings: Sequence[int]) -> int:
+    """The setting that most folds chose, the first of equals."""
+    return int(np.bincount(settings).argmax())
 
 
 def _check_options(strengths: Sequence[float], neighbors: Sequence[int], examples: int | None, seed: int) -> None:

@@ -29,6 +29,24 @@ def compare(
     bootstrap: Annotated[
         int, typer.Option("--bootstrap", help="Resamples of the paired intervals; 0 for none.")
     ] = 1000,
+    fit_on: Annotated[
+        Literal["val"] | None,
+        typer.Option(
+            "--fit-on",
+            metavar="val",
+            help="Choose T*, C and k on validation although imported weights may have seen its examples.",
+            show_default=False,
+        ),
+    ] = None,
+    cross_fit: Annotated[
+        int | None,
+        typer.Option(
+            "--cross-fit",
+            metavar="FOLDS",
+            help="Choose them in so many folds of the split itself, instead of on validation.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         str | None, typer.Option("--epochs", metavar="all|best|N", help="Snapshots instead.", show_default=False)
     ] = None,
@@ -65,7 +83,8 @@ def compare(
     left_out = tuple(word.strip() for word in skip.split(",") if word.strip())
     made = work(
         found, group_by=group_by, split=split, temperature=temperature, skip=left_out, bootstrap=bootstrap,
-        places=Places(data, data_root, False, device, factory), keys=Keys(logits, probabilities, counts, labels),
+        fit_on=fit_on, cross_fit=cross_fit, places=Places(data, data_root, False, device, factory),
+        keys=Keys(logits, probabilities, counts, labels),
     )  # fmt: skip
     if format == "json":
         text.print_json({"format": 1, **asdict(made)})

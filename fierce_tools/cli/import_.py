@@ -78,6 +78,7 @@ def import_(
 def _tell(made: Imported, weights: str) -> None:
     """What was taken for granted, for a person to check."""
     from fierce_tools.models.torchvision import CENTERED, MEAN
+    from fierce_tools.sources import TRAINED_ON
 
     if made.unwrapped is not None:
         text.say(f"the weights are what lies under {made.unwrapped!r} in {weights}")
@@ -91,6 +92,7 @@ def _tell(made: Imported, weights: str) -> None:
     more = ",…" if len(made.mean) > 3 else ""
     scale = "bytes / 255" if len(made.input_shape) == 3 else "vectors"
     text.say(f"inputs are {scale} - {mean}{more}, divided by {std}{more} (--mean, --std)")
+    text.say(f"trained on: {TRAINED_ON[made.trained_on]} (--trained-on)")
     name, argument = split(made.model)
     if name == "torchvision" and argument in CENTERED and made.mean == MEAN:
         text.say(f"warning: torchvision's own weights of {argument} need --mean 0.5 --std 0.5")

@@ -103,6 +103,8 @@ def show(
     format: Format = "text",
 ) -> None:
     """Show one run: its recipe, command, versions, files and figures."""
+    from fierce_tools import sources
+
     run = runs.find(name, runs.folder(runs_dir))
     info, summary, metrics = run.info(), runs.summary(run), run.metrics()
     listing = sorted(p for p in run.path.rglob("*") if p.is_file() and not p.name.startswith("."))
@@ -134,6 +136,7 @@ def show(
         "started": info.get("started"),
         "finished": info.get("finished"),
         "versions": ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items()),
+        "trained on": sources.TRAINED_ON[sources.trained_on(header)] if header else None,
         "content": header.get("content_sha256"),
         "group": summary["group"],
         "peers": ", ".join(map(str, summary["peers"] or ())),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import __version__, arrayfile, binding, files, sources
+from fierce_tools.experiments import _chosen
 from fierce_tools.experiments._gather import Places, gather
 from fierce_tools.menu import ANALYSES
 from fierce_tools.outputs import Keys
@@ -56,10 +57,11 @@ def ask(
         draws = binding.draws().resolve({k: v for k, v in options.items() if k not in own})
         options = {k: v for k, v in options.items() if k in own}
     resolved = spec.resolve(options)
+    history = _chosen.trained_on(spec, source)
     identity = plain(
         {
             "analysis": spec.name,
-            "options": resolved,
+            **_chosen.identified(spec, resolved, history),
             "split": split if source.checkpoint else None,
             "input_sha256": source.sha256,
             "teacher_sha256": teacher.sha256 if teacher is not None else None,
@@ -78,11 +80,13 @@ def ask(
     saved = sources.kept_result(path, identity) if keeps and not fresh else None
     if saved is not None:
         return Answer(from_dict(saved["report"]), saved["values"], identity, True, path)
+    asked = _chosen.without_validation(spec, resolved, history)
     gathered = gather(
-        spec, source, split, keys=keys, teacher=teacher, teacher_keys=teacher_keys, draws=draws, places=places,
+        asked, source, split, keys=keys, teacher=teacher, teacher_keys=teacher_keys, draws=draws, places=places,
         fresh=fresh,
     )  # fmt: skip
-    result = ANALYSES.get(analysis)(**gathered.arrays, **resolved)
+    seen = {"seen": True} if history in _chosen.SEEN else {}
+    result = ANALYSES.get(analysis)(**gathered.arrays, **resolved, **seen)
     report = result.report()
     report = replace(report, notes=(*report.notes, *gathered.notes))
     answer = Answer(report, plain(asdict(result)), identity, False, path if keeps else None)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, outputs, same
+from fierce_tools import binding, checkpoints, outputs, same
+from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._metrics import ece, finite_mean, per_example
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._gather import Places, names_of, outputs_of, refuse_keys, relabelled
-from fierce_tools.menu import unknown
+from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
 from fierce_tools.report import Cell, Report, Table
 from fierce_tools.sources import Source
@@ -99,13 +100,16 @@ def compare(
     temperature: float = 9.0,
     skip: Sequence[str] = (),
     bootstrap: int = 1000,
+    fit_on: str | None = None,
+    cross_fit: int | None = None,
     places: Places | None = None,
     keys: Keys | None = None,
 ) -> Comparison:
     """Ask every source the figures of FIGURES and put models that differ only in their seed into one row.
 
     `group_by` is `seed`, or an option of the recipe such as loss.lam, whose values then make the rows. A figure whose
-    arrays a source has not is left empty and named in the notes; `keys` say which arrays of files are meant.
+    arrays a source has not, or that needs a choice on validation its weights may have seen, is left empty and named in
+    the notes; `fit_on` and `cross_fit` go to the analyses that have them, `keys` say which arrays of files are meant.
     Differences are of means over a row's models, example by example, where all are of the same examples; intervals are
     the 2.5 and 97.5 percentiles over resampled examples. Raises UsageError for a figure or an option that does not
     exist.
@@ -116,6 +120,7 @@ def compare(
     if bootstrap < 0 or not temperature > 0:
         raise UsageError(f"--bootstrap {bootstrap} --temperature {temperature:g}", "expected 0 or more, and above 0")
     where, named = places or Places(), keys or Keys()
+    chosen = {k: v for k, v in (("fit_on", fit_on), ("cross_fit", cross_fit)) if v is not None}
     notes: dict[str, None] = {}
     groups = grouped(sources, group_by)
     rows, examples = [], {}
@@ -127,7 +132,7 @@ def compare(
         figures: dict[str, tuple[float | None, ...]] = {k: tuple(float(e[k]) for e in examples[label]) for k in PAIRED}
         for key, (_, analysis, path) in FIGURES.items():
             if analysis and key not in skip:
-                figures[key] = tuple(_asked(s, analysis, path, split, where, named, notes) for s in members)
+                figures[key] = tuple(_asked(s, analysis, path, split, chosen, where, named, notes) for s in members)
         rows.append(Row(label, tuple(s.label for s in members), {k: v for k, v in figures.items() if k not in skip}))
     differences = _paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
     return Comparison(tuple(rows), differences, split, temperature, tuple(notes))
@@ -147,20 +152,26 @@ def _asked(
     analysis: str,
     path: tuple[str, ...],
     split: str,
+    chosen: Mapping[str, Any],
     places: Places,
     keys: Keys,
     notes: dict[str, None],
 ) -> float | None:
     asked_split = "train" if analysis == "mutual-information" else split
+    known = {o.name for o in binding.read(ANALYSES, analysis).options}
+    options = OPTIONS.get(analysis, {}) | {k: v for k, v in chosen.items() if k in known}
     try:
-        value: Any = ask(
-            analysis, source, OPTIONS.get(analysis, {}), split=asked_split, places=places, keys=keys
-        ).values
-    except DataError as error:
-        notes[f"{source.label}: no {analysis}: {error.message}."] = None
+        answer = ask(analysis, source, options, split=asked_split, places=places, keys=keys)
+    except (DataError, SeenValidation) as error:
+        way = "; --cross-fit 5 chooses on this split, --fit-on val on validation anyway"
+        seen = way if isinstance(error, SeenValidation) else ""
+        notes[f"{source.label}: no {analysis}: {error.message}{seen}."] = None
         return None
+    if "fit_on" in known:  # what is to be known of a choice, or why there is none
+        notes |= dict.fromkeys(f"{source.label}: {note}" for note in answer.values.get("notes", ()))
+    value: Any = answer.values
     for key in path:
-        value = value[key]
+        value = None if value is None else value[key]
     return None if value is None else float(value)
 
 

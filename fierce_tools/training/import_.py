@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -45,6 +45,7 @@ class Imported:
     unwrapped: str | None
     prefix: str | None
     dataset_sha256: str
+    trained_on: str
 
 
 def import_weights(
@@ -62,6 +63,12 @@ def import_weights(
         tuple[float, ...], "subtracted from inputs of 0 to 1, by channel; else 0, for torchvision ImageNet's"
     ] = (),
     std: Annotated[tuple[float, ...], "what they are then divided by; else 1, for torchvision ImageNet's"] = (),
+    trained_on: Annotated[
+        Literal["all", "train", "none", "unknown"],
+        "what it was trained on. train: the training split as fierce cuts it, validation not seen; all: validation "
+        "examples too, such as a whole official training set, the test split not; none: other data. Of all and unknown "
+        "figures that need a choice on validation, such as T*, are left out",
+    ] = "unknown",
 ) -> Imported:
     """Write a checkpoint of somebody's weights; without `out` it goes beside them.
 
@@ -99,12 +106,12 @@ def import_weights(
         fingerprint=fingerprint,
         epoch=None,
         known=("model",) if source is None else ("data", "model"),
-        origin={"file": weights.name, "sha256": files.file_sha256(weights)},
+        origin={"file": weights.name, "sha256": files.file_sha256(weights), "trained_on": trained_on},
     )
     parameters = sum(p.numel() for p in model.parameters())
     return Imported(
         str(target), choice, parameters, name, model.head.in_features, count, size, subtracted, divided,
-        missing, unexpected, found.unwrapped, prefix, fingerprint,
+        missing, unexpected, found.unwrapped, prefix, fingerprint, trained_on,
     )  # fmt: skip
 
 

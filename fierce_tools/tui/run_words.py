@@ -11,6 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from fierce_tools.report import Cell, Table
+from fierce_tools.sources import TRAINED_ON, trained_on
 from fierce_tools.tui import tables
 from fierce_tools.tui.panes import Chosen
 from fierce_tools.tui.run_facts import Facts
@@ -136,6 +137,7 @@ def checkpoint(facts: Facts, width: int) -> list[Text]:
         "tensors": len(facts.tensors),
         "parameters": f"{elements:,}",
         "bytes": f"{size:,} ({count(size)})",
+        "trained on": TRAINED_ON[trained_on(facts.document)],
         "content": str(facts.document.get("content_sha256", ""))[:16],
         "written by": facts.document.get("fierce_tools_version", facts.document.get("writer", "")),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -308,12 +309,104 @@ def test_a_temperature_that_has_no_optimum_is_said() -> None:
     assert fair.notes == ()
 
 
+AFTER = ("temperature", "after", "fit_nll_before", "fit_nll_after", "ece_at_temperature", "nll_at_temperature",
+         "reliability_after")  # fmt: skip
+
+
+def test_without_validation_all_that_needs_none_is_given() -> None:
+    logits, labels = case(300, 4, scale=2.0)
+    val = case(100, 4, 1)
+    scaled = calibration(logits, labels, *val, bootstrap=20)
+    bare = calibration(logits, labels, bootstrap=20)
+    half = calibration(logits, labels, val[0], bootstrap=20)
+    seen = calibration(logits, labels, *val, bootstrap=20, seen=True)
+    for found, why in (
+        (bare, "there are no val_logits and val_labels; --cross-fit 5 fits"),
+        (half, "there are no val_labels; --cross-fit 5 fits"),
+        (seen, "may have been trained on validation examples"),
+    ):
+        (note,) = found.notes
+        assert note.startswith("Left out: T* and every figure after scaling")
+        assert why in note
+        assert ("--fit-on val" in note) == (found is seen)
+        assert {k for k, v in vars(found).items() if v is None} == set(AFTER)
+        assert (found.after_interval, found.fold_temperatures) == ({}, ())
+        for name in set(vars(found)) - {*AFTER, "after_interval", "notes"}:
+            assert getattr(found, name) == getattr(scaled, name), name
+        document = json.loads(json.dumps(plain(asdict(found)), allow_nan=False))
+        assert document["after"] is document["temperature"] is None
+    assert calibration(logits, labels, bootstrap=20, cross_fit=5).temperature is not None
+
+
+def test_weights_that_may_have_seen_validation_fit_there_only_where_somebody_insists() -> None:
+    logits, labels = case(300, 4, scale=2.0)
+    val = case(200, 4, 1, scale=2.0)
+    usual = calibration(logits, labels, *val, bootstrap=20)
+    insisted = calibration(logits, labels, *val, bootstrap=20, seen=True, fit_on="val")
+    assert vars(insisted) | {"notes": usual.notes} == vars(usual)
+    assert insisted.notes[0] == "T* was fitted on validation examples that the weights may have seen (--fit-on val)."
+    assert calibration(logits, labels, *val, bootstrap=20, fit_on="val") == usual
+    folds = calibration(logits, labels, *val, bootstrap=20, seen=True, cross_fit=5)
+    assert folds == calibration(logits, labels, bootstrap=20, cross_fit=5)
+
+
+def test_a_temperature_that_does_not_serve_the_split_is_said() -> None:
+    """Validation that a model learnt by heart asks for a temperature that makes its mistakes elsewhere dearer."""
+    logits, labels = case(400, 4, scale=2.0)
+    by_heart = np.eye(4, dtype=np.float32)[np.arange(200) % 4] * 3
+    by_heart[:4] = -by_heart[:4]  # a few mistakes, so that there is an optimum
+    (note,) = calibration(logits, labels, by_heart, np.arange(200) % 4, bootstrap=0).notes
+    shown = re.fullmatch(
+        r"T\* fitted on validation makes the NLL of this split worse \((.*) → (.*)\): are validation examples ones it "
+        r"was trained on, or too few\? --cross-fit 5 fits T\* on this split\.",
+        note,
+    )
+    assert shown is not None
+    temperature = fit_temperature(by_heart, np.arange(200) % 4)[0]
+    nll = [log_loss(labels, softmax(logits.astype(float) / t, axis=1)) for t in (1, temperature)]
+    assert [float(v) for v in shown.groups()] == pytest.approx(nll, rel=1e-3)
+    # Easier examples that are as overconfident: the temperature serves, and their NLL is far below.
+    rng = np.random.default_rng(1)
+    sharp = rng.normal(size=(4000, 4)) * 9
+    drawn = (softmax(sharp, axis=1).cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
+    easier = calibration(logits, labels, sharp * 2, drawn, bootstrap=0)
+    assert easier.temperature == pytest.approx(2, rel=0.15)
+    assert easier.after is not None
+    assert easier.after.nll < easier.before.nll
+    assert easier.before.nll > 1.5 * easier.fit_nll_before
+    (note,) = easier.notes
+    assert note.startswith("The NLL of this split is above 1.5 times that of validation (")
+    assert note.endswith("? --cross-fit 5 fits T* on this split.")
+    assert calibration(logits, labels, sharp * 2, drawn, bootstrap=0, cross_fit=5).notes[1:] == ()
+    # Examples that are easier than validation accuse nobody.
+    harder = calibration(by_heart, np.arange(200) % 4, logits, labels, bootstrap=0)
+    assert harder.after is not None
+    assert harder.after.nll > harder.before.nll
+    assert [n for n in harder.notes if "trained on" in n] == []
+    assert any("makes the NLL of this split worse" in n for n in harder.notes)
+
+
+def test_reports_with_and_without_scaling_combine() -> None:
+    logits, labels = case(200, 4, scale=2.0)
+    both = combine(
+        {"a": calibration(logits, labels, cross_fit=2).report(), "b": calibration(*case(200, 4, 5)).report()}
+    )
+    for table in (b for b in both.blocks if isinstance(b, Table)):
+        assert {len(row) for row in table.rows} == {len(table.columns)}, table.title
+    assert [b.title for b in both.blocks].count("Calibration, before scaling") == 1
+    diagram = next(b for b in both.blocks if b.title == "Reliability")
+    assert [s.label for s in diagram.series] == ["perfect", "a before", "a after", "b before"]
+    bare = calibration(logits, labels, bootstrap=0).report()
+    assert bare.blocks[1].columns == ("", "before")
+    assert bare.blocks[0].values.keys() == {"ECE before", "NLL before"}
+
+
 def test_what_is_missing_or_does_not_fit_is_refused() -> None:
     logits, labels = case(20, 3)
     with pytest.raises(DataError, match=r"no val_logits and val_labels.*--cross-fit 5"):
-        calibration(logits, labels)
+        calibration(logits, labels, fit_on="val")
     with pytest.raises(DataError, match=r"no val_labels.*--cross-fit 5"):
-        calibration(logits, labels, logits)
+        calibration(logits, labels, logits, fit_on="val")
     with pytest.raises(DataError, match="val_logits have 4 classes, logits 3"):
         calibration(logits, labels, *case(20, 4))
     bad = logits.copy()
@@ -335,6 +428,7 @@ def test_what_is_missing_or_does_not_fit_is_refused() -> None:
         {"bootstrap": -1},
         {"cross_fit": 1},
         {"cross_fit": 21},
+        {"cross_fit": 5, "fit_on": "val"},
         {"temperatures": (0.0,)},
         {"temperatures": ()},
     ],

@@ -187,14 +187,59 @@ def test_weight_of_the_interpolation_is_validations_best():
     assert estimate(first, "interpolation").mse == pytest.approx(np.square(mixed - data["targets"]).mean())
 
 
+def test_the_weight_of_each_fold_is_the_best_of_the_others():
+    data = arrays(noise=3.0)
+    result = coarse_regression(**data, cross_fit=3, seed=5, bootstrap=0)
+    means = np.array([data["train_targets"][data["train_labels"] == c].mean() for c in (0, 1)])
+    ranks = np.empty(120)
+    ranks[np.argsort(-data["features"][:, 0], kind="stable")] = np.sort(data["targets"])
+    by_class, truth = means[data["logits"].argmax(axis=1)], data["targets"]
+    grid, used, squares = np.linspace(0, 1, 10_001), [], []
+    for fold in np.array_split(np.random.default_rng(5).permutation(120), 3):
+        rest = np.setdiff1d(np.arange(120), fold)
+        mixed = grid[:, None] * ranks[rest] + (1 - grid[:, None]) * by_class[rest]
+        w = grid[np.square(mixed - truth[rest]).mean(axis=1).argmin()]
+        squares.append(np.square(w * ranks[fold] + (1 - w) * by_class[fold] - truth[fold]))
+        used += [w] * len(fold)
+    assert len(set(used)) == 3
+    assert result.weight == pytest.approx(np.mean(used), abs=1e-4)
+    assert estimate(result, "interpolation").mse == pytest.approx(np.concatenate(squares).mean(), rel=1e-4)
+    assert any("fitted in 3 folds of this split" in note for note in result.report().notes)
+    without = {k: v for k, v in data.items() if not k.startswith("val_")}
+    assert coarse_regression(**without, cross_fit=3, seed=5, bootstrap=0, seen=True) == result
+
+
+def test_weights_that_may_have_seen_validation_fit_no_weight_there():
+    data = arrays(noise=3.0) | {"bootstrap": 0}
+    usual, seen = coarse_regression(**data), coarse_regression(**data, seen=True)
+    assert seen.weight is None
+    assert seen.estimates == tuple(e for e in usual.estimates if e.name != "interpolation")
+    (note,) = [n for n in seen.report().notes if n.startswith("Left out: the interpolation")]
+    assert "--cross-fit 5" in note
+    assert "--fit-on val" in note
+    insisted = coarse_regression(**data, seen=True, fit_on="val")
+    assert insisted.estimates == usual.estimates
+    assert insisted.weight == usual.weight
+    assert set(insisted.notes) - set(usual.notes) == {
+        "It was fitted on validation examples that the weights may have seen (--fit-on val)."
+    }
+    with pytest.raises(DataError, match=r"no val_targets; .*--cross-fit 5"):
+        coarse_regression(**{k: v for k, v in data.items() if k != "val_targets"}, fit_on="val")
+    for options in ({"cross_fit": 1}, {"cross_fit": 5, "fit_on": "val"}):
+        with pytest.raises(UsageError):
+            coarse_regression(**data, **options)
+
+
 def test_without_validation_or_labels_the_rest_stands():
     data = arrays()
     no_val = {k: v for k, v in data.items() if not k.startswith("val_")}
-    assert [e.name for e in coarse_regression(**no_val).estimates] == [
-        "rank matching",
-        "class means",
-        "one mean for all",
-    ]
+    result = coarse_regression(**no_val)
+    assert [e.name for e in result.estimates] == ["rank matching", "class means", "one mean for all"]
+    assert result.notes == (
+        "Left out: the interpolation with class means, because there are no val_features, val_targets and val_logits; "
+        "--cross-fit 5 fits on this split.",
+    )
+    assert coarse_regression(**bare(data)).notes == ()
     assert [e.name for e in coarse_regression(**bare(data)).estimates] == ["rank matching", "one mean for all"]
 
 

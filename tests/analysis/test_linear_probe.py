@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fierce_tools.analysis import linear_probe
+from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._features import moments, standardize
 from fierce_tools.analysis._intervals import bootstrap_mean, wilson
 from fierce_tools.analysis._logistic import Logistic, logistic_path
@@ -135,6 +136,65 @@ def test_choices_do_not_look_at_the_split_asked_for():
     second = linear_probe(**arrays)
     assert (first.strength, first.neighbors) == (second.strength, second.neighbors)
     assert first.accuracy > second.accuracy
+
+
+def test_folds_of_the_split_choose_for_one_another():
+    """Each fold gets the C and the k that do best on the other folds, counted with scikit-learn's models."""
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import StandardScaler
+
+    arrays = splits(seed=3, dtype=np.float64)
+    scale = StandardScaler().fit(arrays["train_features"])
+    train, test = (scale.transform(arrays[f"{p}features"]) for p in ("train_", ""))
+    y, truth = arrays["train_labels"], arrays["labels"]
+    grid, ks = (0.0005, 0.05, 5.0), (1, 6, 30)
+    hits = [
+        np.array([reference(train, y, c, tol=1e-8).predict(test) == truth for c in grid]),
+        np.array([KNeighborsClassifier(k, algorithm="brute").fit(train, y).predict(test) == truth for k in ks]),
+    ]
+    folds = np.array_split(np.random.default_rng(7).permutation(50), 4)
+    expected = []
+    for table in hits:
+        rest = [table[:, np.setdiff1d(np.arange(50), fold)].sum(axis=1).tolist() for fold in folds]
+        expected.append(sum(table[r.index(max(r)), fold].sum() for r, fold in zip(rest, folds, strict=True)) / 50)
+    result = linear_probe(**arrays, strengths=grid, neighbors=ks, cross_fit=4, seed=7)
+    assert (result.accuracy, result.neighbors_accuracy) == pytest.approx(expected)
+    without = {k: v for k, v in arrays.items() if not k.startswith("val_")}
+    assert linear_probe(**without, strengths=grid, neighbors=ks, cross_fit=4, seed=7, seen=True) == result
+    assert result.strength in grid
+    assert result.neighbors in ks
+    assert {row[2] for row in result.by_strength} == {row[1] for row in result.by_neighbors} == {None}
+    assert "C and k are chosen in 4 folds of this split" in result.report().notes[0]
+    assert [type(b) for b in combine({"a": result.report(), "b": linear_probe(**arrays).report()}).blocks]
+    json.dumps(asdict(result))
+
+
+def test_weights_that_may_have_seen_validation_choose_nothing_there():
+    arrays = splits()
+    with pytest.raises(SeenValidation, match=r"may have been trained on .* --cross-fit 5 .* --fit-on val"):
+        linear_probe(**arrays, seen=True)
+    usual = linear_probe(**arrays)
+    insisted = linear_probe(**arrays, seen=True, fit_on="val")
+    assert replace(insisted, choice=usual.choice) == usual
+    assert "weights may have seen (--fit-on val)" in insisted.report().notes[0]
+    assert linear_probe(**arrays, fit_on="val") == usual
+    # One C and one k leave nothing to choose.
+    given = linear_probe(**arrays, strengths=(0.1,), neighbors=(5,))
+    alone = linear_probe(**arrays, strengths=(0.1,), neighbors=(5,), seen=True)
+    assert (alone.accuracy, alone.neighbors_accuracy) == (given.accuracy, given.neighbors_accuracy)
+    assert (alone.by_strength[0][2], alone.by_neighbors) == (None, ((5, None),))
+    assert given.by_neighbors[0][1] is not None
+    assert "given, not chosen" in alone.report().notes[0]
+    bare = {k: v for k, v in arrays.items() if not k.startswith("val_")}
+    assert linear_probe(**bare, strengths=(0.1,), neighbors=(5,)) == alone
+    half = bare | {"val_features": arrays["val_features"]}
+    assert linear_probe(**half, strengths=(0.1,), neighbors=(0,)).neighbors is None
+    for missing, options in ((bare, {}), (half, {}), (bare, {"strengths": (1.0,), "neighbors": (1,), "fit_on": "val"})):
+        with pytest.raises(DataError, match=r"there are no (val_features and )?val_labels; --cross-fit 5"):
+            linear_probe(**missing, **options)
+    for options in ({"cross_fit": 1}, {"cross_fit": 51}, {"cross_fit": 5, "fit_on": "val"}):
+        with pytest.raises(UsageError):
+            linear_probe(**arrays, **options)
 
 
 def test_neighbors_are_scikit_learns():

@@ -123,6 +123,7 @@ def test_a_resnet_says_what_it_said(fierce, resnet: nn.Module, pictures: np.ndar
     )
     assert code == 0, err
     assert out == "r.fierce.safetensors\n"
+    err_of_import = err
     assert "11,178,564 parameters); head 'fc': 512 features, 4 classes" in err
     assert "inputs are bytes / 255 - 0.485,0.456,0.406, divided by 0.229,0.224,0.225" in err
     code, _, err = fierce("infer", "r.fierce.safetensors", "--features", "--out", "o.safetensors", "--device", "cpu")
@@ -146,7 +147,10 @@ def test_a_resnet_says_what_it_said(fierce, resnet: nn.Module, pictures: np.ndar
     }  # fmt: skip
     assert document["recipe"]["data"]["val_fraction"] == 0.2
     assert (document["seed"], document["epoch"]) == (None, None)
-    assert document["origin"] == {"file": "r" + suffix, "sha256": files.file_sha256(Path("r" + suffix))}
+    assert document["origin"] == {
+        "file": "r" + suffix, "sha256": files.file_sha256(Path("r" + suffix)), "trained_on": "unknown",
+    }  # fmt: skip
+    assert "trained on: unknown, perhaps validation examples too (--trained-on)" in err_of_import
 
 
 def test_without_data_it_is_asked_about_what_is_named(fierce, resnet: nn.Module, pictures: np.ndarray) -> None:
@@ -161,6 +165,7 @@ def test_without_data_it_is_asked_about_what_is_named(fierce, resnet: nn.Module,
         "checkpoint": "elsewhere/r.safetensors", "model": "torchvision:resnet18", "parameters": 11_178_564, "head": "fc",
         "features": 512, "classes": 4, "input_shape": [32, 32, 3], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 1.0],
         "missing": [], "unexpected": [], "unwrapped": None, "prefix": None, "dataset_sha256": "",
+        "trained_on": "unknown",
     }  # fmt: skip
     for command in (("infer",), ("analyze", "entropy")):
         code, out, err = fierce(*command, "elsewhere/r.safetensors", "--device", "cpu")

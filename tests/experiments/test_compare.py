@@ -67,7 +67,8 @@ def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     assert made.differences["b.safetensors"] == dict.fromkeys(_compare.PAIRED, (0.0, 0.0, 0.0))
     assert "c.safetensors" not in made.differences
     assert any("not the same examples" in note for note in made.notes)
-    assert any("no calibration" in note for note in made.notes), "what a file has not is named"
+    assert any("a.safetensors: Left out: T* and" in note for note in made.notes), "what a file has not is named"
+    assert made.rows[0].figures["tstar"] == made.rows[0].figures["ece-tstar"] == (None,)
 
 
 def test_every_format(fierce, trained: Path) -> None:

@@ -69,14 +69,21 @@ def test_other_errors_of_an_optional_split_are_not_swallowed(
         gather(only, source(runs["without"]), "test", places=Places())
 
 
-def test_calibration_without_validation_asks_for_cross_fitting(runs: dict[str, Path]) -> None:
-    with pytest.raises(DataError, match="--cross-fit 5"):
-        ask("calibration", source(runs["without"]), {}, places=Places(device="cpu"))
-    answer = ask(
-        "calibration", source(runs["without"]), {"cross_fit": "5", "bootstrap": "10"}, places=Places(device="cpu")
-    )
+def test_calibration_without_validation_gives_what_needs_none(runs: dict[str, Path]) -> None:
+    without, places = source(runs["without"]), Places(device="cpu")
+    bare = ask("calibration", without, {"bootstrap": "10"}, places=places)
+    assert (bare.values["temperature"], bare.values["after"]) == (None, None)
+    (note,) = bare.report.notes
+    assert "no val_logits and val_labels; --cross-fit 5" in note
+    answer = ask("calibration", without, {"cross_fit": "5", "bootstrap": "10"}, places=places)
     assert len(answer.values["fold_temperatures"]) == 5
+    assert answer.values["before"] == bare.values["before"]
     json.dumps(answer.values, allow_nan=False)
+    with pytest.raises(DataError, match="--cross-fit 5"):
+        ask("calibration", without, {"fit_on": "val"}, places=places)
+    with pytest.raises(DataError, match=r"C and k are chosen on validation .*--cross-fit 5"):
+        ask("linear-probe", without, {}, places=places)
+    assert ask("linear-probe", without, {"cross_fit": "3"}, places=places).values["accuracy"] > 0.5
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -21,6 +22,7 @@ from waiting import LIMIT, wait_until
 
 from fierce_tools import sources
 from fierce_tools.experiments._ask import ask
+from fierce_tools.runs import Run
 from fierce_tools.tui.analyses import AnalysisPane, OtherPane
 from fierce_tools.tui.app import Dashboard
 from fierce_tools.tui.asking import Chooser
@@ -30,8 +32,9 @@ from fierce_tools.tui.images import Gallery, Large
 from fierce_tools.tui.jobs import Job, JobNews
 from fierce_tools.tui.jobs_pane import JobsPane
 from fierce_tools.tui.prompt import Confirm
+from fierce_tools.tui.run_facts import read
 from fierce_tools.tui.run_page import RunPage
-from fierce_tools.tui.run_words import sparkline
+from fierce_tools.tui.run_words import checkpoint, sparkline
 from fierce_tools.tui.tabs import TABS
 from fierce_tools.tui.training_form import TrainForm
 
@@ -325,6 +328,17 @@ def test_the_page_of_a_run(asked_root: Path, size: tuple[int, int]) -> None:
         assert app.screen is app.home
 
     drive(asked_root, body, size)
+
+
+def test_the_page_says_what_the_weights_were_trained_on(digits_run: Path) -> None:
+    facts = read(Run(digits_run))
+    for origin, words in (
+        ({}, "the training split, validation not seen"),
+        ({"trained_on": "all"}, "validation examples too"),
+        ({"file": "w.pt"}, "unknown, perhaps validation examples too"),
+    ):
+        imported = replace(facts, document={**facts.document, "origin": origin})
+        assert f"trained on  {words}" in [line.plain for line in checkpoint(imported, 80)]
 
 
 def _count(shape: tuple[int, ...]) -> int:
