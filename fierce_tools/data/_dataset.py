@@ -40,6 +40,8 @@ class Dataset:
     altered: Altered | None = None
     # How the files were understood, for a person to check.
     notes: tuple[str, ...] = ()
+    # What an earlier version read otherwise, in words; no part of the fingerprint, which it explains.
+    read_otherwise: str = ""
 
     def __post_init__(self) -> None:
         self._check_classes()

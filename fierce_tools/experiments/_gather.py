@@ -209,9 +209,10 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> t
             f"give the --data it was trained for{alone if data.shape == shape else ''}",
         )
     if places.data is None and data.fingerprint() != checkpoint.document["dataset_sha256"]:
+        why = f"; {data.read_otherwise}" if data.read_otherwise else ""
         raise DataError(
             f"{data.name} as found here is not what {source.label} was trained on (fingerprint "
-            f"{data.fingerprint()[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
+            f"{data.fingerprint()[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…){why}",
             f"to ask it about these data all the same, say --data {data.name}",
         )
     return checkpoint, cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
