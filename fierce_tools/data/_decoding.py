@@ -21,6 +21,8 @@ from fierce_tools.errors import DataError
 THREADS = 8
 # A largest value of 16 bits below which a picture is all but black, as 12 bits kept in 16 are.
 DARK = 4096
+# What Pillow logs of a file is not printed, unless somebody asks for it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass
@@ -48,20 +50,19 @@ class Decoded:
 
     def lines(self, background: str) -> list[str]:
         """One line of how the pictures were read, and one of those left out; none where there is nothing to say."""
-        blank = f", {count(self.blank, 'is', 'are')} nothing else" if self.blank else ""
+        blank = f"; {self.blank:,} wholly transparent" if self.blank else ""
         dark = ": dark; save them in their full range" if self.peak < DARK else ""
         done = [
-            f"{count(n, one, several)} {words}"
-            for n, one, several, words in (
-                (self.turned, "is", "are", "turned by EXIF orientation"),
-                (self.composed, "has", "have", f"transparent pixels, composed on {background} (--background{blank})"),
-                (self.several, "has", "have", "several frames or pages, of which the first is read"),
-                (self.deep, "has", "have", "more than 8 bits, read as v · 255 / 65535 (the largest v is "
-                                           f"{self.peak:,}{dark})"),
+            f"{n:,} {how}"
+            for n, how in (
+                (self.turned, "turned by EXIF orientation"),
+                (self.composed, f"with transparency composed on {background} (--background{blank})"),
+                (self.several, "as the first of several frames or pages"),
+                (self.deep, f"scaled from more bits to 8 (v · 255 / 65535, the largest v {self.peak:,}{dark})"),
             )
             if n
-        ]  # fmt: skip
-        lines = [f"of the pictures {', '.join(done)}"] if done else []
+        ]
+        lines = [f"read: {', '.join(done)}"] if done else []
         if self.unreadable:
             what = count(len(self.unreadable), "unreadable picture")
             lines.append(f"--skip-unreadable leaves out {what}: {names(self.unreadable, MANY)}")
@@ -80,7 +81,6 @@ def decode(
     unreadable: list[str] = []
     deep: list[str] = []
     kept: list[int] = []
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of a file is no line of ours
     with warnings.catch_warnings(), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")
         for row, got in enumerate(pool.map(partial(_tried, size=size, grey=grey, background=background), files)):

@@ -117,23 +117,18 @@ def _extrema(image: Any) -> list[tuple[float, float]]:
     return [band.getextrema() for band in (bands[:-1] if image.mode.endswith("A") else bands)]
 
 
-def _head(file: str) -> bytes:
-    with Path(file).open("rb") as stream:
-        return stream.read(1 << 16)
-
-
 def _bits_of_jpeg2000(file: str) -> int:
     """The most bits of a component, as the marker SIZ has them (ISO/IEC 15444-1, A.5.1); 0 where there is none."""
-    head = _head(file)
-    at = head.find(b"\xff\x4f\xff\x51")
+    content = Path(file).read_bytes()
+    at = content.find(b"\xff\x4f\xff\x51")
     if at < 0:
         return 0
-    components = int.from_bytes(head[at + 40 : at + 42], "big")
-    return max(((b & 0x7F) + 1 for b in head[at + 42 : at + 42 + 3 * components : 3]), default=0)
+    components = int.from_bytes(content[at + 40 : at + 42], "big")
+    return max(((b & 0x7F) + 1 for b in content[at + 42 : at + 42 + 3 * components : 3]), default=0)
 
 
 def _deep_avif(file: str) -> bool:
     """Whether its AV1 configuration says high_bitdepth (AV1 in ISOBMFF, 2.3.3)."""
-    head = _head(file)
-    at = head.find(b"av1C")
-    return at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x40)
+    content = Path(file).read_bytes()
+    at = content.find(b"av1C")
+    return at >= 0 and len(content) > at + 6 and bool(content[at + 6] & 0x40)

@@ -57,14 +57,14 @@ def folder(
     files = [file for part in splits.values() for file in part.files]
     decoded = decode(files, root, size=image_size, grey=grey, background=behind, skip=skip_unreadable)
     arrays = _cut(known, decoded, cut) if cut is not None else _taken(splits, decoded)
-    gone = sorted(set(range(len(known.classes))) - set(arrays["train_labels"].tolist()))
-    if gone:
+    gone = np.flatnonzero(np.bincount(arrays["train_labels"], minlength=len(known.classes)) == 0)
+    if len(gone):
         none = names((known.classes[label] for label in gone), MANY)
-        raise DataError(f"{shown(known.root)} has no readable training image of {none}", "repair one or remove them")
+        raise DataError(f"{shown(known.root)} has no readable training image of {none}", "repair or remove the class")
     return Dataset(
         name=f"folder:{path}",
         class_names=known.classes,
-        notes=tuple(f"folder:{shown(path)}: {s}" for s in (*aside.lines(), *decoded.lines(background))),
+        notes=tuple(f"{shown(root.absolute().name)}: {line}" for line in (*aside.lines(), *decoded.lines(background))),
         read_otherwise=_otherwise(aside, decoded, len(splits.get("val", ()))),
         **arrays,
     )
@@ -75,8 +75,9 @@ def _whole(root: Path, aside: Aside) -> Listing:
     found = listing(root, aside)
     if found.empty():
         raise DataError(f"{shown(root)} has no image of {names(found.empty(), MANY)}", "remove what is no class")
-    direct = {Path(file).parent.name for file in found.files}
-    if {name.lower() for name in found.classes} <= _LIKE_SPLITS and not direct & set(found.classes):
+    if {name.lower() for name in found.classes} <= _LIKE_SPLITS and not any(
+        Path(file).parent.parent == root for file in found.files
+    ):
         raise DataError(
             f"{shown(root)} has {names(found.classes, MANY)}, which look like splits, and no train",
             "name them train, test and val",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from written import COLOUR, GREY, png
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data.folder import folder
 from fierce_tools.errors import DataError, UsageError
+from fierce_tools.experiments._record import same_data
 
 # Taken with version 0.1.0 of `plain`, flat, in grey, with seed 1, and with train and test of seeds 1 and 2.
 FLAT = "1382573d3754eb27c4192e08a611108260cfb4044541fb40c04911e9c381e9cb"
@@ -101,6 +106,25 @@ def test_what_was_read_otherwise_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_who_refuses_other_data_says_what_was_read_otherwise(tmp_path: Path, fierce: Callable) -> None:
+    root, runs = pictures(tmp_path / "x"), str(tmp_path / "runs")
+    options = ("--model", "linear", "--epochs", "1", "--device", "cpu", "--name", "one", "--runs-dir", runs)
+    code, _, err = fierce("train", "--data", f"folder:{root}", *options)
+    assert code == 0, err
+    Image.new("RGB", (8, 8)).save(root / "a" / "4.gif")
+    why = "since 0.2 files that end in .gif are read (1 picture)"
+    code, _, err = fierce("infer", "one", "--runs-dir", runs)
+    assert code == 3
+    assert f"…); {why}; to ask it about" in err
+    data = folder(str(root))
+    run = SimpleNamespace(name="one", info=lambda: {"dataset_sha256": "0" * 64})
+    with pytest.raises(DataError, match=re.escape(f"…); {why}; bring the data back")):
+        same_data(SimpleNamespace(data=data), run, tmp_path / "state")
+    with pytest.raises(DataError, match=r"…\); bring the data back"):
+        same_data(SimpleNamespace(data=replace(data, read_otherwise="")), run, tmp_path / "state")
+    assert replace(data, read_otherwise="").fingerprint() == data.fingerprint()
+
+
 # What is left out
 
 
@@ -120,7 +144,7 @@ def test_what_nobody_put_there_is_left_out_in_one_line(tmp_path: Path) -> None:
     data = folder(str(root))
     assert data.fingerprint() == before.fingerprint()
     assert only_note(data) == (
-        f"folder:{root}: left out: 7 hidden files and folders (.DS_Store, .git/, __MACOSX/ and 4 more), 4 files of other "
+        "x: left out: 7 hidden files and folders (.DS_Store, .git/, __MACOSX/ and 4 more), 4 files of other "
         "kinds (.xml 2, .csv 1, no ending 1), 1 picture outside class folders (sheet.png)"
     )
 
@@ -131,7 +155,7 @@ def test_pictures_deeper_in_a_class_folder_are_read_and_counted(tmp_path: Path) 
     data = folder(str(root))
     assert np.bincount([*data.train_labels, *data.test_labels]).tolist() == [4, 8]
     assert brightness(data) == dict(enumerate([0, 10, 20, 30, 40, 50, 60, 70, 0, 10, 20, 30])), "in torchvision's order"
-    assert only_note(data) == (f"folder:{root}: 4 pictures are in folders within a class folder (b/old/ 2, b/young/ 2)")
+    assert only_note(data) == ("x: 4 pictures are in folders within a class folder (b/old/ 2, b/young/ 2)")
 
 
 def test_every_ending_that_pillow_reads_is_listed(tmp_path: Path) -> None:
@@ -203,7 +227,7 @@ def test_val_beside_train_and_test_is_the_validation_split(tmp_path: Path) -> No
     assert data.test_labels.tolist() == [0, 0, 1, 1]
     assert data.test_images[:, 0, 0, 0].tolist() == [0, 10, 20, 30]
     assert data.read_otherwise == "since 0.2 val is the validation split (2 pictures)"
-    assert only_note(data) == f"folder:{root}: left out: 1 other folder (extra/ 10)"
+    assert only_note(data) == "x: left out: 1 other folder (extra/ 10)"
     pictures(root / "val", 1, ("c", "d"))
     with pytest.raises(DataError, match=r"val/c, .*val/d are of classes that .*train lacks"):
         folder(str(root))
@@ -229,7 +253,7 @@ def test_a_val_that_cannot_be_used_is_said(tmp_path: Path, inside: str) -> None:
     data = folder(str(root))
     assert not data.own_validation
     assert data.read_otherwise == ""
-    assert only_note(data) == f"folder:{root}: left out: 1 other folder (val/ {0 if inside else 1})"
+    assert only_note(data) == f"x: left out: 1 other folder (val/ {0 if inside else 1})"
 
 
 # Unreadable pictures
@@ -323,14 +347,14 @@ def test_how_pictures_were_read_is_counted_in_one_line(tmp_path: Path) -> None:
     (root / "b" / "5.png").write_bytes(png(np.full((8, 8, 1), 4095), GREY))
     data = folder(str(root), background="#102030")
     assert only_note(data) == (
-        f"folder:{root}: of the pictures 1 is turned by EXIF orientation, 2 have transparent pixels, composed on #102030 "
-        "(--background, 1 is nothing else), 1 has several frames or pages, of which the first is read, 1 has more than 8 "
-        "bits, read as v · 255 / 65535 (the largest v is 4,095: dark; save them in their full range)"
+        "x: read: 1 turned by EXIF orientation, 2 with transparency composed on #102030 (--background; 1 wholly "
+        "transparent), 1 as the first of several frames or pages, 1 scaled from more bits to 8 (v · 255 / 65535, the "
+        "largest v 4,095: dark; save them in their full range)"
     )
     clear = np.concatenate([data.train_images, data.test_images])
     assert (clear == (0x10, 0x20, 0x30)).all(axis=(1, 2, 3)).sum() == 1
     (root / "b" / "6.png").write_bytes(png(np.full((8, 8, 1), 4096), GREY))
-    assert only_note(folder(str(root))).endswith("(the largest v is 4,096)")
+    assert only_note(folder(str(root))).endswith("the largest v 4,096)")
 
 
 def test_backgrounds_differ_where_pictures_are_transparent(tmp_path: Path) -> None:
@@ -366,7 +390,7 @@ def test_the_same_picture_stored_upside_down_is_the_same_picture(tmp_path: Path)
     both = np.concatenate([data.train_images, data.test_images])
     assert (abs(both[:, :7].astype(int) - 200) < 6).all()
     assert (both[:, 9:] < 6).all()
-    assert only_note(data).endswith("of the pictures 4 are turned by EXIF orientation")
+    assert only_note(data).endswith(": read: 4 turned by EXIF orientation")
 
 
 def test_pictures_of_more_bits_than_can_be_scaled_are_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,13 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def bc6h() -> bytes:
+    """One block of a texture of half floats: DDS with its DX10 header, DXGI_FORMAT_BC6H_UF16."""
+    head = struct.pack("<4s7I44x", b"DDS ", 124, 0x1007, 4, 4, 16, 0, 0)
+    pixels = struct.pack("<2I4s5I", 32, 4, b"DX10", 0, 0, 0, 0, 0)
+    return head + pixels + bytes(20) + struct.pack("<5I", 95, 3, 0, 1, 0) + bytes(16)
 
 
 # Orientation
@@ -275,6 +283,7 @@ def test_an_avif_of_10_bits_is_counted() -> None:
         (tiff(np.zeros((2, 2, 3), int), 2, planes=2), "16 bits a channel"),
         (tiff(np.zeros((2, 2, 4), int), 2, extra=1), "16 bits a channel"),
         (saved(Image.new("RGB", (4, 4)), "SGI", bpc=2), "16 bits a channel"),
+        (bc6h(), "BC6H"),
     ],
 )
 def test_bits_that_cannot_be_scaled_are_refused(content: bytes, said: str) -> None:
