@@ -281,6 +281,7 @@ def test_an_avif_of_10_bits_is_counted() -> None:
         (tiff(np.zeros((2, 2, 1), int), 1, signed=True), "signed"),
         (tiff(np.zeros((2, 2, 1), int), 0), "0 is white"),
         (tiff(np.zeros((2, 2, 3), int), 2, planes=2), "16 bits a channel"),
+        (tiff(np.zeros((2, 2, 3), int), 2, planes=2, packed=True), "16 bits a channel"),
         (tiff(np.zeros((2, 2, 4), int), 2, extra=1), "16 bits a channel"),
         (saved(Image.new("RGB", (4, 4)), "SGI", bpc=2), "16 bits a channel"),
         (bc6h(), "BC6H"),
@@ -329,6 +330,16 @@ def test_the_first_of_several_frames_is_read(kind: str) -> None:
     assert (picture.pixels == 0).all()
     assert picture.several
     assert not read(saved(frames[0], kind, **lossless)).several
+
+
+def test_the_layers_of_a_psd_are_no_frames() -> None:
+    layer = struct.pack(">4iH", 0, 0, 0, 0, 0) + b"8BIMnorm" + bytes(4) + struct.pack(">I", 0)
+    layers = struct.pack(">h", 2) + layer * 2
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 6, 8, 3) + bytes(8)
+    section = struct.pack(">II", len(layers) + 4, len(layers)) + layers
+    picture = read(head + section + bytes(2) + UPRIGHT.transpose(2, 0, 1).tobytes(), "x.psd")
+    np.testing.assert_array_equal(picture.pixels, UPRIGHT)
+    assert not picture.several
 
 
 def test_what_only_other_programs_draw_is_not_opened() -> None:
