@@ -1,9 +1,7 @@
-"""Images in class folders, through torchvision's ImageFolder."""
+"""Images in class folders, as a viewer shows them."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +9,16 @@ import numpy as np
 
 from fierce_tools.data._cut import test_rows
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._decoding import Decoded, decode
+from fierce_tools.data._listing import MANY, Aside, Listing, count, entries, listing, names, pictures_below, shown
+from fierce_tools.data._pictures import colour
 from fierce_tools.data._places import locate
 from fierce_tools.errors import DataError, UsageError
 
 DEFAULT_MODEL = "cnn"
-THREADS = 8
+SPLITS = ("train", "val", "test")
+# Names that are meant as splits where they are all there is.
+_LIKE_SPLITS = {*SPLITS, "training", "testing", "valid", "validation"}
 
 
 def folder(
@@ -23,105 +26,140 @@ def folder(
     *,
     image_size: Annotated[int | None, "side that images are resized to; none: all have one size already"] = None,
     grey: Annotated[bool, "one channel instead of three"] = False,
+    background: Annotated[str, "colour behind transparent pixels: white, black, grey or #rrggbb"] = "white",
+    skip_unreadable: Annotated[bool, "leave out images that cannot be read, and name them"] = False,
     test_fraction: Annotated[float, "share kept for testing where the data have no test split"] = 0.3,
     test_seed: Annotated[int, "seed of the cut between training and testing"] = 0,
     data_root: Annotated[str | None, "folder that holds the dataset's files (else FIERCE_DATA, else ./data)"] = None,
 ) -> Dataset:
-    """Your own images, as `folder:PATH`: PATH/CLASS/… , or PATH/train/CLASS/… with PATH/test/CLASS/… (or PATH/val).
+    """Your own images, as `folder:PATH`: PATH/CLASS/… , or PATH/train/CLASS/… with PATH/test/CLASS/… and PATH/val.
 
     Without PATH/train a stratified share is cut off for testing, `index` being the position in the sorted list of all.
-    Images become 8-bit RGB, or grey, and with `image_size` their shorter side is scaled to it (bilinear) and the middle
-    is kept. Folders whose names begin with a dot are left out. All of it is held in memory. PATH is seen from the
-    working folder, else from `data_root`. Raises DataError for a folder that is missing or empty, an image that is
-    damaged, of another size or of more than 8 bits (with its path), UsageError for options out of range.
+    PATH/val is the validation split, or the test split where there is no PATH/test. Read is whatever picture Pillow
+    can read, at any depth of a class folder; names that begin with a dot are left out. Images become 8-bit RGB, or
+    grey, as a viewer shows them: turned by EXIF orientation, transparency composed on `background`, the first of
+    several frames, 16 bits scaled to 8 (v · 255 / 65535). With `image_size` their shorter side is scaled to it
+    (bilinear) and the middle is kept. All of it is held in memory. PATH is seen from the working folder, else from
+    `data_root`. Notes count what is left out and what was done. Raises DataError for a folder that is missing, empty or
+    closed, a class without a training image, images that are unreadable, of another size, of 32 bits or of floats,
+    UsageError for options out of range.
     """
     if image_size is not None and image_size < 1:
         raise UsageError(f"--image-size is {image_size}, expected 1 or more", "for example --image-size 64")
+    behind = colour(background)
     root = locate(path, data_root)
     if not root.is_dir():
-        raise DataError(f"{root.absolute()} is no folder", "check the path")
-    name = f"folder:{path}"
-    if not (root / "train").is_dir():
-        found = _listed(root)
-        labels = np.array(found.targets, np.int64)
-        train, test = test_rows(labels, test_fraction, test_seed)
-        images = _images([file for file, _ in found.samples], image_size, grey)
-        return Dataset(
-            name=name,
-            train_images=images[train],
-            train_labels=labels[train],
-            test_images=images[test],
-            test_labels=labels[test],
-            class_names=tuple(found.classes),
-            train_index=train,
-            test_index=test,
-        )
-    held_out = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
-    if held_out is None:
-        raise DataError(
-            f"{root} has train, and neither test nor val",
-            f"add one, or say folder:{root / 'train'} and a share of it is cut off for testing",
-        )
-    known, other = _listed(root / "train"), _listed(held_out)
-    strange = [c for c in other.classes if c not in known.classes]
-    if strange:
-        raise DataError(f"{held_out / strange[0]} is of a class that {root / 'train'} lacks", "both need the same")
-    number = [known.class_to_idx[c] for c in other.classes]
-    images = _images([file for file, _ in (*known.samples, *other.samples)], image_size, grey)
+        raise DataError(f"{shown(root.absolute())} is no folder", "check the path")
+    aside = Aside(root)
+    splits = _own_splits(root, aside) if (root / "train").is_dir() else {"all": _whole(root, aside)}
+    known = next(iter(splits.values()))
+    cut = test_rows(known.labels, test_fraction, test_seed) if "all" in splits else None
+    files = [file for part in splits.values() for file in part.files]
+    decoded = decode(files, root, size=image_size, grey=grey, background=behind, skip=skip_unreadable)
+    arrays = _cut(known, decoded, cut) if cut is not None else _taken(splits, decoded)
+    gone = np.flatnonzero(np.bincount(arrays["train_labels"], minlength=len(known.classes)) == 0)
+    if len(gone):
+        none = names((known.classes[label] for label in gone), MANY)
+        raise DataError(f"{shown(known.root)} has no readable training image of {none}", "repair or remove the class")
     return Dataset(
-        name=name,
-        train_images=images[: len(known)],
-        train_labels=np.array(known.targets, np.int64),
-        test_images=images[len(known) :],
-        test_labels=np.array(number, np.int64)[other.targets],
-        class_names=tuple(known.classes),
+        name=f"folder:{path}",
+        class_names=known.classes,
+        notes=tuple(f"{shown(root.absolute().name)}: {line}" for line in (*aside.lines(), *decoded.lines(background))),
+        read_otherwise=_otherwise(aside, decoded, len(splits.get("val", ()))),
+        **arrays,
     )
 
 
-def _listed(root: Path) -> Any:
-    """torchvision's ImageFolder of `root`, which has read names alone. Raises DataError where there are none."""
-    from torchvision import datasets
-
-    class Shown(datasets.ImageFolder):
-        def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
-            classes = sorted(e.name for e in os.scandir(directory) if e.is_dir() and not e.name.startswith("."))
-            return classes, {name: i for i, name in enumerate(classes)}
-
-    try:
-        return Shown(str(root))
-    except (FileNotFoundError, ValueError) as error:
-        what = str(error) if isinstance(error, FileNotFoundError) else "there is no folder in it"
-        raise DataError(f"{root} has no class folders with images: {what}", "expected PATH/CLASS/image") from None
-
-
-def _images(files: list[str], size: int | None, grey: bool) -> np.ndarray:
-    """Every image, u8 [N, H, W, 1 or 3]."""
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        first = _read(files[0], size, grey)
-        images = np.empty((len(files), *first.shape), np.uint8)
-        for row, image in enumerate(pool.map(lambda file: _read(file, size, grey), files)):
-            if image.shape != first.shape:
-                raise DataError(
-                    f"{files[row]} is {image.shape[1]}×{image.shape[0]}, {files[0]} {first.shape[1]}×{first.shape[0]}",
-                    "give all one size, such as --image-size 64",
-                )
-            images[row] = image
-    return images
+def _whole(root: Path, aside: Aside) -> Listing:
+    """The listing of a folder of classes. Raises DataError where they have no picture, or look like splits."""
+    found = listing(root, aside)
+    if found.empty():
+        raise DataError(f"{shown(root)} has no image of {names(found.empty(), MANY)}", "remove what is no class")
+    if {name.lower() for name in found.classes} <= _LIKE_SPLITS and not any(
+        Path(file).parent.parent == root for file in found.files
+    ):
+        raise DataError(
+            f"{shown(root)} has {names(found.classes, MANY)}, which look like splits, and no train",
+            "name them train, test and val",
+        )
+    return found
 
 
-def _read(file: str, size: int | None, grey: bool) -> np.ndarray:
-    from PIL import Image, ImageOps
+def _own_splits(root: Path, aside: Aside) -> dict[str, Listing]:
+    """The listings of train, val and test, labelled by train's classes; val's is that of test where there is no test.
 
-    try:
-        with Image.open(file) as image:
-            if image.mode.startswith(("I", "F")):
-                raise DataError(f"{file} has more than 8 bits a channel ({image.mode})", "save it with 8 bits")
-            made = image.convert("L" if grey else "RGB")
-    except DataError:
-        raise
-    except Exception as error:  # Pillow raises whatever its decoders do
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{file} is no readable image: {reason}", "remove it or save it anew") from None
-    if size is not None and made.size != (size, size):
-        made = ImageOps.fit(made, (size, size), Image.Resampling.BILINEAR)
-    return np.asarray(made).reshape(made.height, made.width, -1)
+    A val that has no picture in a class folder is left out where there is a test. Raises DataError.
+    """
+    for entry in entries(root, aside, skip=SPLITS):
+        if entry.is_dir():
+            aside.unused[shown(entry.name)] = pictures_below(Path(entry.path))
+    known = listing(root / "train", aside)
+    if known.empty():
+        raise DataError(f"{shown(known.root)} has no image of {names(known.empty(), MANY)}", "remove what is no class")
+    there = [name for name in ("val", "test") if (root / name).is_dir()]
+    if not there:
+        raise DataError(
+            f"{shown(root)} has train, and neither test nor val",
+            f"add one, or say folder:{shown(root / 'train')} and a share of it is cut off for testing",
+        )
+    if len(there) == 2 and not _has_classes(root / "val"):
+        aside.unused["val"] = pictures_below(root / "val")
+        there.remove("val")
+    others = [listing(root / name, aside) for name in there]
+    for part in others:
+        strange = [shown(part.root / name) for name in part.classes if name not in known.classes]
+        if strange:
+            what = "is of a class" if len(strange) == 1 else "are of classes"
+            raise DataError(f"{names(strange, MANY)} {what} that {shown(known.root)} lacks", "both need the same")
+        aside.empty += [aside.path(part.root / name) for name in part.empty()]
+    number = {name: label for label, name in enumerate(known.classes)}
+    as_known = [
+        Listing(part.root, known.classes, part.files, np.array([number[c] for c in part.classes])[part.labels])
+        for part in others
+    ]
+    aside.val_is_test = there == ["val"]
+    return {"train": known, **dict(zip(["test"] if aside.val_is_test else there, as_known, strict=True))}
+
+
+def _has_classes(root: Path) -> bool:
+    return any(entry.is_dir() and pictures_below(Path(entry.path)) for entry in entries(root, Aside(root)))
+
+
+def _cut(whole: Listing, decoded: Decoded, cut: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """The arrays of both sides of a cut through all pictures, from which the unreadable are gone."""
+    arrays: dict[str, Any] = {}
+    for name, rows in zip(("train", "test"), cut, strict=True):
+        kept = rows[np.isin(rows, decoded.rows)]
+        arrays[f"{name}_images"] = decoded.images[np.searchsorted(decoded.rows, kept)]
+        arrays[f"{name}_labels"] = whole.labels[kept]
+        arrays[f"{name}_index"] = kept
+    return arrays
+
+
+def _taken(splits: dict[str, Listing], decoded: Decoded) -> dict[str, Any]:
+    """The arrays of splits that lie one after another; with an index where some of a split are gone."""
+    arrays: dict[str, Any] = {}
+    start = 0
+    for name, part in splits.items():
+        first, last = np.searchsorted(decoded.rows, (start, start + len(part)))
+        kept = decoded.rows[first:last] - start
+        arrays[f"{name}_images"] = decoded.images[first:last]
+        arrays[f"{name}_labels"] = part.labels[kept]
+        if len(kept) < len(part):
+            arrays[f"{name}_index"] = kept
+        start += len(part)
+    return arrays
+
+
+def _otherwise(aside: Aside, decoded: Decoded, validation: int) -> str:
+    """What of these pictures version 0.1.0 read otherwise, with counts; "" where it read all of them as now."""
+    changes = [
+        (decoded.turned, "EXIF orientation is applied"),
+        (decoded.composed, "transparency is composed on a colour"),
+        (decoded.cut_before, "colours of 16 bits are scaled, not cut"),
+        (aside.hidden_pictures, "hidden files are left out"),
+        (aside.new.total(), f"files that end in {names(aside.new)} are read"),
+        (validation, "val is the validation split"),
+    ]
+    said = [f"{words} ({count(n, 'picture')})" for n, words in changes if n]
+    return f"since 0.2 {', '.join(said)}" if said else ""

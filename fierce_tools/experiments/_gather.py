@@ -316,9 +316,10 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
     columns = _columns(data, checkpoint, source.label, optional=any_classes and not own)
     fingerprint = data.fingerprint()
     if places.data is None and fingerprint != checkpoint.document["dataset_sha256"]:
+        why = f"; {data.read_otherwise}" if data.read_otherwise else ""
         raise DataError(
             f"{data.name} as found here is not what {source.label} was trained on (fingerprint "
-            f"{fingerprint[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…)",
+            f"{fingerprint[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…){why}",
             f"to ask it about these data all the same, say --data {data.name}",
         )
     splits = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
