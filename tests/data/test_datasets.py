@@ -59,6 +59,15 @@ def test_the_fingerprint_sees_every_part() -> None:
         small(train_index=np.arange(30)[::-1]),
     ]
     assert len({d.fingerprint() for d in [base, *others]}) == 6
+    val = {"val_images": base.test_images, "val_labels": base.test_labels}
+    changed = ({}, {"val_labels": labels}, {"val_targets": np.zeros(6)}, {"val_index": np.arange(6)})
+    assert len({d.fingerprint() for d in [base, *(small(**val | one) for one in changed)]}) == 5
+
+
+def test_a_dataset_without_validation_of_its_own_keeps_the_fingerprint_of_0_1_0() -> None:
+    """Taken with version 0.1.0."""
+    data = small(class_names=("a", "b", "c"), train_targets=np.arange(30.0), test_index=np.arange(6))
+    assert data.fingerprint() == "8deb9c486d1ead64ecc440d2ae21033bba7a58c830918555621d87dab51aa231"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +83,19 @@ def test_the_fingerprint_sees_every_part() -> None:
         ({"class_names": ("a",)}, "at least 2"),
         ({"train_targets": np.zeros(5)}, "5 rows"),
         ({"train_targets": np.full(30, np.nan)}, "NaN"),
+        ({"train_targets": np.zeros((30, 2, 2))}, r"expected numbers \[N\] or \[N,P\]"),
+        ({"train_targets": np.full(30, "a")}, "train_targets is <U1"),
+        ({"test_targets": np.ones(6, complex)}, "test_targets is complex128"),
+        ({"train_index": np.arange(29)}, r"train_index is int64 \[29\]"),
+        ({"train_index": np.arange(30.0)}, "train_index is float64"),
+        ({"test_index": np.array([0, 1, 2, 2, 4, 4])}, "test_index names 2 examples twice"),
+        ({"class_names": ("a", "b", "a")}, "2 classes are named 'a', classes 0 and 2"),
+        ({"class_names": ("a", " ", "c")}, "the name of class 1 is empty"),
+        ({"val_images": np.zeros((5, 4, 4, 1), np.uint8)}, "not whole"),
+        ({"val_targets": np.zeros(5)}, "not whole"),
+        ({"val_images": np.zeros((5, 4, 4, 1), np.uint8), "val_labels": np.arange(5)}, r"val_labels\[3\] is 3"),
+        ({"val_images": np.zeros((5, 4, 5, 1), np.uint8), "val_labels": np.zeros(5, int)}, "validation examples"),
+        ({"val_images": np.zeros((0, 4, 4, 1), np.uint8), "val_labels": np.zeros(0, int)}, "val_images is empty"),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict, said: str) -> None:
