@@ -105,7 +105,7 @@ def _command(name: str) -> Callable[..., None]:
         found = distinct([s for path in paths for s in sources.locate(path, root, epochs=whole(epochs))])
         given = {k: v for k, v in options.items() if v is not None and k != "teacher"}
         teacher = _one(options["teacher"], root) if options.get("teacher") else None
-        places = Places(data, data_root, False, device, factory)
+        places = Places(data, data_root, False, device, factory, say=text.say)
         answers = {}
         for source in found:
             answers[source.label] = ask(

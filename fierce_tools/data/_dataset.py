@@ -40,6 +40,8 @@ class Dataset:
     altered: Altered | None = None
     # How the files were understood, for a person to check.
     notes: tuple[str, ...] = ()
+    # Whether labels have been made anew, so that targets which are class numbers are so of other classes.
+    relabelled: bool = False
 
     def __post_init__(self) -> None:
         self._check_classes()

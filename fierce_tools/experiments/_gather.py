@@ -37,7 +37,7 @@ class Places:
     """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder.
 
     `factory` is the one function that may be imported to make a model (package.module:function); `fresh` leaves aside
-    what was kept.
+    what was kept; `say` is told what a person should know of the data.
     """
 
     data: str | None = None
@@ -46,6 +46,7 @@ class Places:
     device: str = "auto"
     factory: str | None = None
     fresh: bool = False
+    say: Callable[[str], None] = lambda line: None
 
 
 def gather(
@@ -187,6 +188,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> t
     Other data need as many classes as the model has, unless `any_classes`.
     """
     from fierce_tools import checkpoints
+    from fierce_tools.data._known import as_trained
     from fierce_tools.data._splits import split as cut
     from fierce_tools.training.train import dataset, pick_device
 
@@ -199,7 +201,10 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> t
     takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
     here = {"data_root": places.data_root, "download": places.download or None}
     recipe = recipe.with_data(**{k: v for k, v in here.items() if k in takes and v is not None})
-    data = dataset(recipe, classes=None if own else classes)
+    found = dataset(recipe, classes=None if own else classes)
+    data = as_trained(found, checkpoint.document["dataset_sha256"]) if own else found
+    if data is not found:
+        places.say(f"{source.label}: {data.notes[-1]}")
     shape, others = tuple(checkpoint.document["input_shape"]), data.classes != classes
     if data.shape != shape or (others and (own or not any_classes)):
         alone = "; of other classes its features alone can be asked, as few-shot and linear-probe do"
@@ -240,6 +245,7 @@ def _infer(split: str, wanted: set[str], load: Load) -> Outputs:
         anchors=checkpoint.anchors,
         features="features" in wanted,
     )
+    made = replace(made, document={"split": split})
     return replace(made, images=examples.images) if "images" in wanted and examples.images.ndim == 4 else made
 
 

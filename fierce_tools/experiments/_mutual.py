@@ -51,9 +51,12 @@ def whole(made: Recipe, model_options: Sequence[str] = ()) -> Recipe:
     return replace(made, model=peers[0].model, mutual=section)
 
 
-def prepare_peers(made: Recipe, trusted: str | None = None) -> Prepared:
-    """Load the data and build every peer; whatever cannot work is said here. Raises FierceError."""
-    return prepare(made, trusted, build=lambda one, splits, **how: setup_peers(recipes_of(one), splits, **how))
+def prepare_peers(made: Recipe, trusted: str | None = None, *, run: Run | None = None) -> Prepared:
+    """Load the data and build every peer, of the group of a `run` or a new one; whatever cannot work is said here.
+
+    Raises FierceError.
+    """
+    return prepare(made, trusted, build=lambda one, splits, **how: setup_peers(recipes_of(one), splits, **how), run=run)
 
 
 def create(root: Path, made: Recipe, name: str | None = None) -> Group:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fierce_tools import checkpoints, runs, sources
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments._lineage import check_teachers
@@ -78,15 +79,20 @@ def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
     return {k: v for section in sections for k, v in section.items() if k in taken}
 
 
-def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup) -> Prepared:
+def prepare(
+    recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup, *, run: Run | None = None
+) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
 
-    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is.
+    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on has
+    the data as it has known them.
     """
     options = options_of(recipe, train, make_optimizer, learning_rate, make_lookahead)
     check_options(**options)
     check_saving(recipe)
     data = dataset(recipe)
+    if run is not None:
+        data = as_trained(data, run.info().get("dataset_sha256"))
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import checkpoints, files, runs, sources
-from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._dataset import NOUNS, Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
@@ -55,7 +56,13 @@ class SoftLabels:
         return {"path": self.path, "sha256": self.sha256, "run": None}
 
     def of(self, split: Split) -> np.ndarray:
-        """Those of a split's examples f32 [N, C]; NaN for the ones the file has nothing of."""
+        """Those of a split's examples f32 [N, C]; NaN for the ones the file has nothing of.
+
+        A file's soft labels are of the data's training examples, from which validation may have been cut; equal
+        positions in other splits of the data are other examples.
+        """
+        if split.source != "train":
+            return np.full((len(split), self.logits.shape[1]), np.nan, np.float32)
         order = np.argsort(self.index)
         place = np.minimum(np.searchsorted(self.index, split.index, sorter=order), len(order) - 1)
         found = order[place]
@@ -123,8 +130,14 @@ def load_soft_labels(file: str, data: Dataset, *, logits: str | None, probabilit
         raise DataError(
             f"{file}: soft labels are {table.dtype} {list(table.shape)}, expected [N, {data.classes}] for {data.name}"
         )
+    of = (document or {}).get("split")
+    if of == "test" or (of == "val" and data.own_validation):
+        raise DataError(
+            f"{file} is of {NOUNS[of]} examples, expected soft labels of training examples",
+            "make them with `fierce infer TEACHER --split train --out FILE.safetensors`",
+        )
     fingerprint = (document or {}).get("dataset_sha256")
-    if fingerprint and fingerprint != data.fingerprint():
+    if fingerprint and fingerprint != as_trained(data, fingerprint).fingerprint():
         raise DataError(f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…")
     names = (document or {}).get("class_names")
     if names is not None and tuple(names) != data.class_names:

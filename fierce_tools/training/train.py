@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._remarks import remarks
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
@@ -63,7 +64,8 @@ def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
     loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
     labelled = loaded.classes == classes
     taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
-    return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
+    made = transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
+    return replace(made, notes=(*made.notes, *remarks(made)))
 
 
 def pick_device(name: str) -> torch.device:
