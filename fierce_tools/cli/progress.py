@@ -144,6 +144,9 @@ class Students:
 def line(row: Mapping[str, Any], epochs: int) -> str:
     """An epoch in one line."""
     parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['train_loss']:.4f}"]
-    if row.get("val_accuracy") is not None:
-        parts.append(f"val accuracy {row['val_accuracy']:.4f}")
+    for split in ("val", "train"):
+        if row.get(f"{split}_accuracy") is not None:
+            true = row.get(f"{split}_target_accuracy")
+            against = "" if true is None else f" (targets {true:.4f})"
+            parts.append(f"{split} accuracy {row[f'{split}_accuracy']:.4f}{against}")
     return "  ".join(parts)
