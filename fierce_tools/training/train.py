@@ -186,7 +186,7 @@ def check_validate_on(validate_on: str, val: Examples | Split | None) -> None:
     """Raises UsageError where validation should go by true labels, and none are known of it."""
     true = val.true if isinstance(val, Examples) else val.true_labels if val is not None else None
     if validate_on == "targets" and (val is None or len(val) == 0 or true is None):
-        why = "there is no validation split" if val is None or len(val) == 0 else "its targets are not the true labels"
+        why = "there is no validation split" if val is None or len(val) == 0 else "none are known of it"
         raise UsageError(
             f"--validate-on targets goes by the true labels of validation, and {why}",
             "it is for --label-noise, or for arrays files whose targets are class numbers; else leave it out",
