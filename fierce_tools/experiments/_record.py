@@ -264,7 +264,8 @@ def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -
             "try a smaller --lr, or a smaller weight of the loss's extra term",
         )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
-    if prepared.setup.train.host_true is not None and prepared.splits.test.true_labels is not None:
+    measured = any(e is not None and e.host_true is not None for e in (prepared.setup.train, prepared.setup.val))
+    if measured and prepared.splits.test.true_labels is not None:
         test["test_target_accuracy"] = target_accuracy(made["test"])
     _checkpoint(run.model_path, prepared, training.model, training.progress.epoch, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)

@@ -66,7 +66,8 @@ def dataset(recipe: Recipe, *, classes: int | None = None) -> Dataset:
     labelled = loaded.classes == classes
     taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
     made = transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
-    return replace(made, notes=(*made.notes, *remarks(made)))
+    said = remarks(made)
+    return replace(made, notes=(*made.notes, *said)) if said else made
 
 
 def pick_device(name: str) -> torch.device:
