@@ -9,7 +9,8 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,28 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any] | Non
 
 def load_numpy(path: Path, *, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .npz file, or of a .npy file under the name "". Objects are never unpickled. Raises DataError."""
-    try:
+    with _readable(path):
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"": loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files if only is None or name in only}
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """The names of the arrays of a .npz file, as they stand in it; "" for that of a .npy file. Raises DataError."""
+    with _readable(path):
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r")
+        if isinstance(loaded, np.ndarray):
+            return ("",)
+        with loaded:
+            return tuple(loaded.files)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise DataError(f"{path.absolute()} does not exist", "check the path") from None
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:

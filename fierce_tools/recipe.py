@@ -94,7 +94,7 @@ def transforms() -> tuple[Option, ...]:
 
 
 # Options of [train] that an experiment decides for its runs.
-_DECIDED = ("seed", "device", "patience", "save_at", "save_every", "save_best")
+_DECIDED = ("seed", "device", "patience", "validate_on", "save_at", "save_every", "save_best")
 
 
 def training_options(experiment: Spec) -> tuple[Option, ...]:

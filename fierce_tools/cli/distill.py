@@ -82,7 +82,7 @@ def distill(
         known = factory
         plain = alone(made) if baseline else None
         tune_allocator()
-        prepared = prepare(made, known)
+        prepared = prepare(made, known, run=run)
     else:
         document = recipe.load(Path(recipe_file)) if recipe_file is not None else {}
         chosen = {"data.name": data, "model.name": student, **pairs(settings)}
@@ -105,8 +105,10 @@ def distill(
     students = {"student": run}
     if plain is not None:
         name = f"{run.name}-alone"
-        other = begun(plain, run.path.parent, name, TAKEN) or runs.create(run.path.parent, plain, name)
-        result["baseline"] = trained(prepare(plain, known), other, progress, again)
+        other = begun(plain, run.path.parent, name, TAKEN)
+        ready = prepare(plain, known, run=other)
+        other = other or runs.create(run.path.parent, plain, name)
+        result["baseline"] = trained(ready, other, progress, again)
         students["student alone"] = other
     report, values = compared(prepared, students)
     if format == "json":

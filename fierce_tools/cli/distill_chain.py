@@ -89,7 +89,7 @@ def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: st
     from fierce_tools.experiments._record import prepare
 
     run = begun(made, root, name, "give the chain another --name")
-    prepared = prepare(made, factory)
+    prepared = prepare(made, factory, run=run)
     run = run or runs.create(root, made, name)
     trained(prepared, run, progress, "say the same command again to go on")
     _, values = compared(prepared, {"student": run})

@@ -132,7 +132,8 @@ def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress
     group = group_of(run)
     planning.unfinished(group.run)
     session.tune_allocator()
-    _go(prepare_peers(planning.at_places(group.run.recipe(), places), factory), group, progress, format)
+    made = planning.at_places(group.run.recipe(), places)
+    _go(prepare_peers(made, factory, run=group.run), group, progress, format)
 
 
 def _go(prepared: Any, group: Any, progress: str, format: str) -> None:

@@ -65,7 +65,7 @@ class Shown:
         """One epoch is done and measured."""
         if self._bar is not None:
             short = f"epoch {row['epoch']}/{self.epochs}"
-            self._bar.update(self._task, description=line(row, self.epochs) if self.wide else short)
+            self._bar.update(self._task, description=line(row, self.epochs, ("val",)) if self.wide else short)
         elif self.mode == "jsonl":
             self._say(json.dumps({"event": "epoch", "epochs": self.epochs, **row}))
         elif self.mode == "lines":
@@ -141,9 +141,12 @@ class Students:
             Shown._say(json.dumps(document) if self.mode == "jsonl" else text)
 
 
-def line(row: Mapping[str, Any], epochs: int) -> str:
-    """An epoch in one line."""
+def line(row: Mapping[str, Any], epochs: int, splits: tuple[str, ...] = ("val", "train")) -> str:
+    """An epoch in one line, with accuracy on those splits where it is known."""
     parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['train_loss']:.4f}"]
-    if row.get("val_accuracy") is not None:
-        parts.append(f"val accuracy {row['val_accuracy']:.4f}")
+    for split in splits:
+        if row.get(f"{split}_accuracy") is not None:
+            true = row.get(f"{split}_target_accuracy")
+            against = "" if true is None else f" (targets {true:.4f})"
+            parts.append(f"{split} accuracy {row[f'{split}_accuracy']:.4f}{against}")
     return "  ".join(parts)

@@ -157,6 +157,7 @@ def show(
                 "train_loss",
                 "val_loss",
                 "val_accuracy",
+                "val_target_accuracy",
                 "val_nll",
                 "val_ece",
                 "val_entropy_t9",

@@ -16,6 +16,7 @@ from fierce_tools.recipe import Recipe
 
 FIGURES = (
     ("accuracy", "accuracy", ""),
+    ("target_accuracy", "accuracy against the targets", ""),
     ("top5", "top-5 accuracy", ""),
     ("nll", "NLL", "nats"),
     ("ece", "ECE, 15 bins", ""),
@@ -82,12 +83,15 @@ def describe(prepared: Any) -> str:
 
 def print_result(result: dict[str, Any]) -> None:
     """The figures of a finished training, and where its checkpoint is."""
+    splits = {"val": "validation", "test": "test"}
+    if result.get("train_target_accuracy") is not None:  # what was learned of wrong labels shows there
+        splits = {"train": "training", **splits}
     rows = []
     for key, title, unit in FIGURES:
-        values = (result.get(f"val_{key}"), result.get(f"test_{key}"))
+        values = [result.get(f"{split}_{key}") for split in splits]
         if any(v is not None for v in values):
             rows.append((title, *values, unit))
-    text.print_table("", ("", "validation", "test", ""), rows)
+    text.print_table("", ("", *splits.values(), ""), rows)
     print(result["checkpoint"])
     text.say(f"next: fierce analyze entropy {shlex.quote(result['checkpoint'])}")
 

@@ -87,7 +87,7 @@ def _resume(run: runs.Run, places: dict[str, Any], factory: str | None, progress
     from fierce_tools.experiments._record import prepare
 
     tune_allocator()
-    _go(prepare(at_places(made, places), factory), run, progress, format)
+    _go(prepare(at_places(made, places), factory, run=run), run, progress, format)
 
 
 def _go(prepared: Any, run: runs.Run, progress: str, format: str) -> None:

@@ -42,6 +42,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     # What an earlier version read otherwise, in words; no part of the fingerprint, which it explains.
     read_otherwise: str = ""
+    # Whether labels have been made anew, so that targets which are class numbers are so of other classes.
+    relabelled: bool = False
 
     def __post_init__(self) -> None:
         self._check_classes()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import ranges
-from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._dataset import NOUNS, Dataset
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import DATASETS, literal, unknown
 
@@ -37,14 +37,12 @@ def coarsen(data: Dataset, which: str) -> Dataset:
     if len(coarse) < 2:
         raise DataError(f"{which} makes one class of all those of {data.name}", "a classifier needs at least 2")
     lookup = np.array([coarse.index(of[name]) for name in data.class_names], np.int64)
-    return replace(
-        data,
-        class_names=coarse,
-        train_labels=lookup[data.train_labels],
-        test_labels=lookup[data.test_labels],
-        train_targets=data.train_labels,
-        test_targets=data.test_labels,
-    )
+    fine = {split: getattr(data, f"{split}_labels") for split in data.splits}
+    changes: dict[str, Any] = {
+        **{f"{split}_labels": lookup[labels] for split, labels in fine.items()},
+        **{f"{split}_targets": labels for split, labels in fine.items()},
+    }
+    return replace(data, class_names=coarse, relabelled=True, **changes)
 
 
 def maps() -> dict[str, dict[str, dict[str, str]]]:
@@ -117,32 +115,50 @@ def bin_targets(data: Dataset, bins: int) -> Dataset:
     """
     if bins < 2:
         raise UsageError(f"--bins is {bins}, expected 2 or more", "for example --bins 2")
-    train, test = data.train_targets, data.test_targets
-    if train is None or test is None or train.ndim != 1:
-        held = "none" if train is None else f"targets {list(train.shape)}"
-        raise UsageError(f"--bins cuts one number for each example, {data.name} has {held}", "leave --bins out")
+    targets = {split: getattr(data, f"{split}_targets") for split in data.splits}
+    for split, values in targets.items():
+        if values is None or values.ndim != 1:
+            held = "none" if values is None else f"targets {list(values.shape)}"
+            where = "" if split == "train" else f" for its {NOUNS[split]} examples"
+            raise UsageError(
+                f"--bins cuts one number for each example, {data.name} has {held}{where}", "leave --bins out"
+            )
+    train = targets["train"]
     try:
         if bins > len(train):
             raise ValueError(f"{len(train)} training examples do not fill {bins} bins")
-        train_labels, test_labels, names = binned(train, test, bins)
+        edges, names = edges_of(train, bins)
     except ValueError as error:
         raise DataError(f"{data.name}: {error}", "use fewer --bins") from None
-    return replace(data, train_labels=train_labels, test_labels=test_labels, class_names=names)
+    labels: dict[str, Any] = {f"{split}_labels": numbered(values, edges) for split, values in targets.items()}
+    return replace(data, class_names=names, relabelled=True, **labels)
 
 
 def binned(train: np.ndarray, test: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Labels i64 of training and test values [N], cut at quantiles of training's, and the names of the bins.
 
-    Bin k holds edge_k ≤ value < edge_{k+1}. Raises ValueError where a bin has no training example.
+    Raises ValueError where a bin has no training example.
+    """
+    edges, names = edges_of(train, bins)
+    return numbered(train, edges), numbered(test, edges), names
+
+
+def numbered(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The bin i64 of each of the values [N]: bin k holds edge_k ≤ value < edge_{k+1}."""
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
+
+
+def edges_of(train: np.ndarray, bins: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Quantiles of training values [N] that cut them into bins, and the names of these.
+
+    Raises ValueError where a bin has no training example.
     """
     edges = np.quantile(train.astype(np.float64), np.arange(1, bins) / bins)
-    train_labels, test_labels = (np.searchsorted(edges, v, side="right").astype(np.int64) for v in (train, test))
-    if not np.bincount(train_labels, minlength=bins).all():
+    if not np.bincount(numbered(train, edges), minlength=bins).all():
         raise ValueError(f"{len(np.unique(train))} different targets cannot be cut into {bins} bins at their quantiles")
     digits = next(d for d in range(3, 18) if d == 17 or len({f"{e:.{d}g}" for e in edges}) == len(edges))
     shown = [f"{edge:.{digits}g}" for edge in edges]
-    names = (f"< {shown[0]}", *(f"{a} to {b}" for a, b in pairwise(shown)), f"≥ {shown[-1]}")
-    return train_labels, test_labels, names
+    return edges, (f"< {shown[0]}", *(f"{a} to {b}" for a, b in pairwise(shown)), f"≥ {shown[-1]}")
 
 
 def only(data: Dataset, wanted: tuple[str, ...]) -> Dataset:
@@ -159,8 +175,8 @@ def only(data: Dataset, wanted: tuple[str, ...]) -> Dataset:
         raise UsageError(f"--classes leaves {len(chosen)} class", "a classifier needs at least 2")
     lookup = np.full(data.classes, -1, np.int64)
     lookup[chosen] = np.arange(len(chosen))
-    changes: dict[str, Any] = {"class_names": tuple(data.class_names[c] for c in chosen)}
-    for split in ("train", "test"):
+    changes: dict[str, Any] = {"class_names": tuple(data.class_names[c] for c in chosen), "relabelled": True}
+    for split in data.splits:
         images, labels, targets, index = (
             getattr(data, f"{split}_{kind}") for kind in ("images", "labels", "targets", "index")
         )

@@ -17,15 +17,28 @@ class NoValidation(DataError):
 
 @dataclass(frozen=True)
 class Split:
-    """Examples of one split; `index` i64 [N] is their position in the original file."""
+    """Examples of one split; `index` i64 [N] is their position in the original file.
+
+    `source` says of which of the original splits, so that equal positions of two of them are different examples.
+    `targets_are_classes` says that targets number the same classes as the labels, and are the true ones.
+    """
 
     images: np.ndarray
     labels: np.ndarray
     index: np.ndarray
     targets: np.ndarray | None = None
+    source: str = "train"
+    targets_are_classes: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def true_labels(self) -> np.ndarray | None:
+        """The true class numbers i64 [N], where the targets are these; None where nothing is known of them."""
+        if self.targets is None or not self.targets_are_classes:
+            return None
+        return np.asarray(self.targets, np.int64)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,12 @@ class Splits:
     val: Split
     test: Split
     class_names: tuple[str, ...]
+
+    @property
+    def noisy(self) -> bool:
+        """Whether true labels are known, and in some split differ from the labels."""
+        every = [(part.true_labels, part.labels) for part in (self.train, self.val, self.test)]
+        return any(true is not None and not np.array_equal(true, labels) for true, labels in every)
 
     def get(self, name: str) -> Split:
         """The split of that name. Raises NoValidation, a DataError, where validation is asked for and there is none."""
@@ -55,32 +74,48 @@ def split(
 ) -> Splits:
     """Cut the training examples into training and validation, class by class; then alter training as the data say.
 
-    Each class gives round(val_fraction · n) examples, never its last one. Where labels are made wrong and the data have
-    no targets, every split's targets are its true labels. Raises UsageError for a fraction outside [0, 1).
+    Each class gives round(val_fraction · n) examples, never its last one; data with a validation split of their own
+    keep their training examples whole. Where labels are made wrong and the data have no targets, every split's targets
+    are its true labels. Raises UsageError for a fraction outside [0, 1).
     """
     if not 0 <= val_fraction < 1:
         raise UsageError(f"--val-fraction is {val_fraction}, expected 0 to below 1", "for example --val-fraction 0.1")
     if split_seed < 0:
         raise UsageError(f"--split-seed is {split_seed}, expected 0 or more")
-    rng = np.random.default_rng(split_seed)
     in_val = np.zeros(len(dataset.train_labels), dtype=bool)
-    for label in range(dataset.classes):
-        members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
-        in_val[members[: min(round(val_fraction * len(members)), max(len(members) - 1, 0))]] = True
+    if not dataset.own_validation:
+        rng = np.random.default_rng(split_seed)
+        for label in range(dataset.classes):
+            members = rng.permutation(np.flatnonzero(dataset.train_labels == label))
+            in_val[members[: min(round(val_fraction * len(members)), max(len(members) - 1, 0))]] = True
     rows, altered = np.flatnonzero(~in_val), dataset.altered
     if altered:
         rows = rows[altered.kept(dataset.train_labels[rows], dataset.class_names)]
     train = _take(dataset, "train", rows)
-    val = _take(dataset, "train", np.flatnonzero(in_val))
-    test = _take(dataset, "test", np.arange(len(dataset.test_labels)))
+    val = _take(dataset, "val") if dataset.own_validation else _take(dataset, "train", np.flatnonzero(in_val))
+    test = _take(dataset, "test")
+    true = not dataset.relabelled
     if altered and altered.label_noise:
         if train.targets is None:
             train, val, test = (replace(part, targets=part.labels) for part in (train, val, test))
+            true = True
         train = replace(train, labels=altered.noisy(train.labels, dataset.classes))
+    true = true and all(_are_classes(part.targets, dataset.classes) for part in (train, val, test))
+    train, val, test = (replace(part, targets_are_classes=true) for part in (train, val, test))
     return Splits(train, val, test, dataset.class_names)
 
 
-def _take(dataset: Dataset, source: str, rows: np.ndarray) -> Split:
+def _are_classes(targets: np.ndarray | None, classes: int) -> bool:
+    """Whether targets, where there are any, may be class numbers: whole numbers [N] from 0 to below `classes`."""
+    if targets is None:
+        return True
+    whole = targets.ndim == 1 and targets.dtype.kind in "iu"
+    return whole and targets.min(initial=0) >= 0 and bool(targets.max(initial=0) < classes)
+
+
+def _take(dataset: Dataset, source: str, rows: np.ndarray | None = None) -> Split:
+    """Some rows of one of the data's splits, or all of them."""
+    rows = np.arange(len(getattr(dataset, f"{source}_labels"))) if rows is None else rows
     targets = getattr(dataset, f"{source}_targets")
     index = getattr(dataset, f"{source}_index")
     return Split(
@@ -88,4 +123,5 @@ def _take(dataset: Dataset, source: str, rows: np.ndarray) -> Split:
         getattr(dataset, f"{source}_labels")[rows],
         (rows if index is None else index[rows]).astype(np.int64),
         None if targets is None else targets[rows],
+        source,
     )

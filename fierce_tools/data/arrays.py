@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
-
-from fierce_tools.arrayfile import load_numpy
+from fierce_tools.arrayfile import array_names, load_numpy
+from fierce_tools.data._class_numbers import read_labels
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._pixels import read_examples
 from fierce_tools.data._places import locate
+from fierce_tools.data._remarks import listed
 from fierce_tools.errors import DataError
 
 DEFAULT_MODEL = "cnn"
 NEEDED = ("train_images", "train_labels", "test_images", "test_labels")
-MAX_CLASSES = 100_000
-OPTIONAL = ("train_targets", "test_targets", "class_names")
+VALIDATION = ("val_images", "val_labels")
+OPTIONAL = (*VALIDATION, "train_targets", "val_targets", "test_targets", "class_names")
 
 
 def arrays(
@@ -25,46 +26,43 @@ def arrays(
 ) -> Dataset:
     """Your own data from one .npz file, as `arrays:FILE.npz`.
 
-    It holds train_images (uint8 [N,H,W,c] or [N,H,W], or float [N,D]), train_labels, test_images, test_labels and,
-    where you have them, train_targets, test_targets, class_names (else classes go by their number).
+    It holds train_images (uint8 [N,H,W,c] or [N,H,W], or float [N,D]), train_labels (class numbers from 0 [N], or
+    one-hot [N,C]), test_images, test_labels and, where you have them, val_images and val_labels (else validation is cut
+    from training), train_targets, val_targets, test_targets, class_names (else classes go by their number).
     FILE is seen from the working folder, else from `data_root`. Raises DataError for a file that is missing, damaged,
-    holds Python objects, or lacks one of these.
+    holds Python objects, lacks one of these, or has classes without names and without a training example.
     """
     path = locate(file, data_root)
+    names = array_names(path)
+    _check_names(path, names)
     found = load_numpy(path, only=NEEDED + OPTIONAL)
-    if "" in found:
+    given = found.get("class_names")
+    if given is not None and given.ndim != 1:
+        raise DataError(f"{path}: class_names has shape {list(given.shape)}, expected [C]")
+    class_names = None if given is None else tuple(str(name) for name in given)
+    splits = ("train", "val", "test") if "val_images" in found else ("train", "test")
+    labels, classes, notes = read_labels(path, {f"{s}_labels": found[f"{s}_labels"] for s in splits}, class_names)
+    unused = [name for name in names if name not in NEEDED + OPTIONAL]
+    if unused:
+        notes += (f"{path.name}: not used: {listed(unused)}",)
+    by_name: dict[str, Any] = {
+        **read_examples(path, {f"{s}_images": found[f"{s}_images"] for s in splits}),
+        **labels,
+        **{name: array for name, array in found.items() if name.endswith("_targets")},
+    }
+    names_of_classes = tuple(map(str, range(classes))) if class_names is None else class_names
+    return Dataset(name=f"arrays:{file}", class_names=names_of_classes, notes=notes, **by_name)
+
+
+def _check_names(path: Path, names: tuple[str, ...]) -> None:
+    """Raises DataError where a file's arrays, by their names, are not those of a dataset."""
+    if names == ("",):
         raise DataError(f"{path} holds a single array, expected a .npz file with {', '.join(NEEDED)}")
-    missing = [name for name in NEEDED if name not in found]
+    held = listed(names, most=30) or "nothing"
+    missing = [name for name in NEEDED if name not in names]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}; of these it holds {', '.join(sorted(found)) or 'none'}")
-    classes = found.get("class_names")
-    labels = {split: _labels(path, split, found[f"{split}_labels"]) for split in ("train", "test")}
-    if classes is not None and classes.ndim != 1:
-        raise DataError(f"{path}: class_names has shape {list(classes.shape)}, expected [C]")
-    if classes is None:
-        count = int(max(labels["train"].max(initial=0), labels["test"].max(initial=0))) + 1
-        if count > MAX_CLASSES:
-            raise DataError(f"{path}: a label is {count - 1}, expected class numbers from 0", "or give class_names")
-        classes = np.arange(count)
-    return Dataset(
-        name=f"arrays:{file}",
-        train_images=_images(found["train_images"]),
-        train_labels=labels["train"],
-        test_images=_images(found["test_images"]),
-        test_labels=labels["test"],
-        class_names=tuple(str(c) for c in classes),
-        train_targets=found.get("train_targets"),
-        test_targets=found.get("test_targets"),
-    )
-
-
-def _images(images: np.ndarray) -> np.ndarray:
-    if images.ndim == 3 and images.dtype == np.uint8:
-        return images[..., None]
-    return images.astype(np.float32) if np.issubdtype(images.dtype, np.floating) else images
-
-
-def _labels(path: Path, split: str, labels: np.ndarray) -> np.ndarray:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: {split}_labels is {labels.dtype}, expected whole numbers")
-    return labels.astype(np.int64)
+        raise DataError(f"{path} lacks {', '.join(missing)}; it holds {held}", "write it with numpy.savez")
+    own = [name for name in (*VALIDATION, "val_targets") if name in names]
+    if own and not set(VALIDATION) <= set(own):
+        absent = ", ".join(name for name in VALIDATION if name not in own)
+        raise DataError(f"{path} holds {', '.join(own)} and lacks {absent}", "a validation split needs both")

@@ -164,7 +164,7 @@ def _names(held: dict[str, Any], count: int) -> tuple[str | None, tuple[str, ...
     for key in NAMES:
         if key in held:
             # MATLAB's cells come as arrays of arrays of text.
-            found = [str(np.ravel(entry)[0]) if np.size(entry) else "" for entry in np.ravel(held[key])]
-            if len(found) == len(set(found)) == count:
-                return key, tuple(name.strip() for name in found)
+            found = [str(np.ravel(entry)[0]).strip() if np.size(entry) else "" for entry in np.ravel(held[key])]
+            if all(found) and len(found) == len(set(found)) == count:
+                return key, tuple(found)
     return None, tuple(map(str, range(count)))

@@ -42,7 +42,7 @@ class Places:
     """Where the data lie and where to compute: `data` replaces the recipe's dataset, `data_root` only its folder.
 
     `factory` is the one function that may be imported to make a model (package.module:function); `fresh` leaves aside
-    what was kept.
+    what was kept; `say` is told what a person should know of the data.
     """
 
     data: str | None = None
@@ -51,6 +51,7 @@ class Places:
     device: str = "auto"
     factory: str | None = None
     fresh: bool = False
+    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
     The model must know the classes of other data by name, unless `any_classes`.
     """
     from fierce_tools import checkpoints
+    from fierce_tools.data._known import as_trained
     from fierce_tools.data._splits import split as cut
     from fierce_tools.training.train import dataset, pick_device
 
@@ -306,7 +308,12 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
     takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
     here = {"data_root": places.data_root, "download": places.download or None}
     recipe = recipe.with_data(**{k: v for k, v in here.items() if k in takes and v is not None})
-    data = dataset(recipe, known=None if own else checkpoint.class_names)
+    found = dataset(recipe, known=None if own else checkpoint.class_names)
+    data = as_trained(found, checkpoint.document["dataset_sha256"]) if own else found
+    if data is not found:
+        places.say(f"{source.label}: {data.notes[-1]}")
+    for note in data.notes if places.data is not None else ():
+        places.say(note)
     shape = tuple(checkpoint.document["input_shape"])
     if data.shape != shape:
         raise DataError(

@@ -157,7 +157,10 @@ class Lab:
         val, test = self.splits.val, self.splits.test
         if len(val) == 0:
             return test
-        return Split(*(np.concatenate([getattr(val, k), getattr(test, k)]) for k in ("images", "labels", "index")))
+        images, labels, index = (
+            np.concatenate([getattr(val, k), getattr(test, k)]) for k in ("images", "labels", "index")
+        )
+        return Split(images, labels, index)
 
     def _parted(self, outputs: Outputs) -> tuple[Outputs | None, Outputs]:
         count = len(self.splits.val)

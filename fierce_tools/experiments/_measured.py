@@ -19,7 +19,9 @@ def measure(event: EpochDone, setup: Setup) -> dict[str, Any]:
         "epoch": event.epoch,
         "step": event.epoch * event.steps,
         **{f"train_{name}": value for name, value in event.train.items()},
+        **on_training(event),
         "val_loss": event.val_loss,
+        **({} if event.val_target_loss is None else {"val_target_loss": event.val_target_loss}),
         **on_validation(event, setup),
         "learning_rate": event.learning_rate,
         "images_per_second": event.images_per_second,
@@ -28,9 +30,39 @@ def measure(event: EpochDone, setup: Setup) -> dict[str, Any]:
     return row
 
 
+def on_training(event: EpochDone) -> dict[str, Any]:
+    """Where true labels are known: accuracy against the labels and against these, in eval mode, of at most 2,000 evenly
+    spaced training examples. Labels that were learned by heart raise the first and not the second."""
+    outputs = event.seen[0].train
+    if outputs is None:
+        return {}
+    finite = np.isfinite(outputs.logits).all()
+    return {
+        "train_accuracy": accuracy(outputs.logits, outputs.get("labels")) if finite else None,
+        "train_target_accuracy": target_accuracy(outputs) if finite else None,
+    }
+
+
+def target_accuracy(outputs: Outputs) -> float:
+    """Accuracy, a fraction, against the targets: class numbers [N]."""
+    return accuracy(outputs.logits, np.asarray(outputs.get("targets"), np.int64))
+
+
+def target_nll(outputs: Outputs | None) -> float | None:
+    """Mean NLL in nats against the targets, class numbers [N]; None without outputs."""
+    if outputs is None:
+        return None
+    found = per_example(outputs.logits, np.asarray(outputs.get("targets"), np.int64), (1.0,))
+    return float(found.loss[0].mean(dtype=np.float64))
+
+
 def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
-    """Accuracy, top-5 accuracy where C > 10, NLL, ECE, entropy at T 1 and 9, and feature entropy of validation."""
-    names = ("accuracy", "nll", "ece", "entropy_t1", "entropy_t9", "feature_entropy")
+    """Accuracy, top-5 accuracy where C > 10, NLL, ECE, entropy at T 1 and 9, and feature entropy of validation.
+
+    Accuracy against the true labels, too, where these are known.
+    """
+    names = ["accuracy", "nll", "ece", "entropy_t1", "entropy_t9", "feature_entropy"]
+    names += ["target_accuracy"] if setup.val is not None and setup.val.host_true is not None else []
     if event.val is None or event.val_features is None:
         return {f"val_{name}": None for name in names}
     logits, labels = event.val.logits, event.val.labels
@@ -41,6 +73,8 @@ def on_validation(event: EpochDone, setup: Setup) -> dict[str, Any]:
     anchors = None if setup.anchors is None else setup.anchors.cpu().numpy()
     spread = feature_entropy(event.val_features, event.train_features, anchors)
     own = {} if spread.own_anchor_bits is None else {"val_anchor_entropy": spread.own_anchor_bits}
+    if event.val.targets is not None:
+        figures["target_accuracy"] = target_accuracy(event.val)
     return {f"val_{k}": v for k, v in figures.items()} | {"val_feature_entropy": spread.bits} | own
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from fierce_tools import checkpoints, run_names, runs
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments import _record
-from fierce_tools.experiments._measured import measure
+from fierce_tools.experiments._measured import measure, target_nll
 from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, prepare, same_data
 from fierce_tools.losses._mutual import FORMULAS
 from fierce_tools.recipe import Recipe
@@ -51,9 +51,12 @@ def whole(made: Recipe, model_options: Sequence[str] = ()) -> Recipe:
     return replace(made, model=peers[0].model, mutual=section)
 
 
-def prepare_peers(made: Recipe, trusted: str | None = None) -> Prepared:
-    """Load the data and build every peer; whatever cannot work is said here. Raises FierceError."""
-    return prepare(made, trusted, build=lambda one, splits, **how: setup_peers(recipes_of(one), splits, **how))
+def prepare_peers(made: Recipe, trusted: str | None = None, *, run: Run | None = None) -> Prepared:
+    """Load the data and build every peer, of the group of a `run` or a new one; whatever cannot work is said here.
+
+    Raises FierceError.
+    """
+    return prepare(made, trusted, build=lambda one, splits, **how: setup_peers(recipes_of(one), splits, **how), run=run)
 
 
 def create(root: Path, made: Recipe, name: str | None = None) -> Group:
@@ -127,6 +130,8 @@ def record_peers(
                 for number, (one, run) in enumerate(zip(ones, group.peers, strict=True)):
                     row = measure(_of_peer(event, number), one.setup)
                     row["val_loss"] = row["val_nll"]  # on validation a peer's loss is its cross-entropy
+                    if "val_target_loss" in row:
+                        row["val_target_loss"] = target_nll(event.seen[number].val)
                     run.append(row)
                     snapshots[number].take(members[number], row, **keep)
                     rows.append(row)

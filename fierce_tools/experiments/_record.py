@@ -13,10 +13,11 @@ import numpy as np
 
 from fierce_tools import checkpoints, runs, sources
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments._lineage import check_teachers
-from fierce_tools.experiments._measured import figures_of, measure
+from fierce_tools.experiments._measured import figures_of, measure, target_accuracy
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
@@ -28,7 +29,16 @@ from fierce_tools.training.lookahead import make_lookahead
 from fierce_tools.training.loop import StepDone
 from fierce_tools.training.optimizers import make_optimizer
 from fierce_tools.training.schedules import learning_rate
-from fierce_tools.training.train import Setup, Training, check_options, check_patience, dataset, setup, train
+from fierce_tools.training.train import (
+    Setup,
+    Training,
+    check_options,
+    check_patience,
+    check_validate_on,
+    dataset,
+    setup,
+    train,
+)
 
 # A state is written when this long has passed since the last one, so that short epochs cost nothing.
 STATE_SECONDS = 10.0
@@ -64,6 +74,9 @@ class Prepared:
         batch, examples = self.options["batch_size"], len(self.splits.train)
         if batch > examples:
             found.append(f"--batch-size {batch} is more than the {examples} training examples: each epoch is one batch")
+        train = self.recipe.train
+        if train["validate_on"] == "targets" and train["patience"] is None and not train["save_best"]:
+            found.append("--validate-on targets chooses nothing without --save-best or --patience")
         found += hints(self.recipe) + (self.teachers.warnings() if self.teachers is not None else [])
         return found + estimate_warnings(self.recipe, self.setup)
 
@@ -78,19 +91,25 @@ def options_of(recipe: Recipe, *functions: Any) -> dict[str, Any]:
     return {k: v for section in sections for k, v in section.items() if k in taken}
 
 
-def prepare(recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup) -> Prepared:
+def prepare(
+    recipe: Recipe, trusted: str | None = None, build: Callable[..., Setup] = setup, *, run: Run | None = None
+) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
 
-    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is.
+    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on has
+    the data as it has known them.
     """
     options = options_of(recipe, train, make_optimizer, learning_rate, make_lookahead)
     check_options(**options)
     check_saving(recipe)
     data = dataset(recipe)
+    if run is not None:
+        data = as_trained(data, run.info().get("dataset_sha256"))
     splits = split(data, **options_of(recipe, split))
     if recipe.train["save_best"]:
         splits.get("val")
     check_patience(options["patience"], splits.val)
+    check_validate_on(options["validate_on"], splits.val)
     teachers = None
     if recipe.distill is not None:
         splits = restrict(splits, **options_of(recipe, restrict))
@@ -215,7 +234,9 @@ class Snapshots:
 
     def __init__(self, prepared: Prepared, run: Run, fingerprint: str) -> None:
         self._of, self._run, self._fingerprint = prepared, run, fingerprint
-        self._best = max((r["val_accuracy"] for r in run.metrics() if r.get("val_accuracy") is not None), default=-1.0)
+        on_targets = prepared.recipe.train["validate_on"] == "targets"
+        self._figure = "val_target_accuracy" if on_targets else "val_accuracy"
+        self._best = max((r[self._figure] for r in run.metrics() if r.get(self._figure) is not None), default=-1.0)
 
     def take(
         self, model: Any, row: Mapping[str, Any], *, save_at: tuple[int, ...], save_every: int | None, save_best: bool
@@ -223,8 +244,8 @@ class Snapshots:
         """Write those that are due after the epoch of this row of metrics.jsonl."""
         epoch = row["epoch"]
         names = [f"{epoch:04d}"] if epoch in save_at or (save_every and epoch % save_every == 0) else []
-        if save_best and row["val_accuracy"] is not None and row["val_accuracy"] > self._best:
-            self._best = row["val_accuracy"]
+        if save_best and row[self._figure] is not None and row[self._figure] > self._best:
+            self._best = row[self._figure]
             names.append("best")
         for name in names:
             path = self._run.epochs_path / f"{name}.safetensors"
@@ -244,6 +265,9 @@ def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -
             "try a smaller --lr, or a smaller weight of the loss's extra term",
         )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
+    measured = any(e is not None and e.host_true is not None for e in (prepared.setup.train, prepared.setup.val))
+    if measured and prepared.splits.test.true_labels is not None:
+        test["test_target_accuracy"] = target_accuracy(made["test"])
     _checkpoint(run.model_path, prepared, training.model, training.progress.epoch, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)
     for name, outputs in made.items():

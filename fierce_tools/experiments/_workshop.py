@@ -102,7 +102,7 @@ class Workshop:
                 own = run.recipe().train
                 made = replace(made, train={**made.train, **{k: own[k] for k in SAVING}})
             group = made.mutual is not None
-            prepared = (prepare_peers if group else prepare)(made, self.places.factory)
+            prepared = (prepare_peers if group else prepare)(made, self.places.factory, run=run)
             name = runs.free(self.root, f"{cell.stem}-s{cell.seed}") if cell.stem else None
             if run is None and group:
                 run = create(self.root, made, name).run

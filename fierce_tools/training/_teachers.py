@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import checkpoints, files, outputs, runs, scores, sources
-from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._dataset import NOUNS, Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
@@ -65,7 +66,13 @@ class SoftLabels:
         return {"path": self.path, "sha256": self.sha256, "run": None}
 
     def of(self, split: Split) -> np.ndarray:
-        """Those of a split's examples f32 [N, C]; NaN for the ones the file has nothing of."""
+        """Those of a split's examples f32 [N, C]; NaN for the ones the file has nothing of.
+
+        A file's soft labels are of the data's training examples, from which validation may have been cut; equal
+        positions in other splits of the data are other examples.
+        """
+        if split.source != "train":
+            return np.full((len(split), self.logits.shape[1]), np.nan, np.float32)
         order = np.argsort(self.index)
         place = np.minimum(np.searchsorted(self.index, split.index, sorter=order), len(order) - 1)
         found = order[place]
@@ -139,11 +146,19 @@ def load_soft_labels(
         columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN)
         table, note = columns.of(table), columns.note
         scores.check_logits(f"{file}: soft labels of these classes", table)
+    again = f"fierce infer TEACHER --data {data.name} --split train --out FILE.safetensors"
+    of = (document or {}).get("split")
+    if of == "test" or (of == "val" and data.own_validation):
+        raise DataError(
+            f"{file} is of {NOUNS[of]} examples, expected soft labels of training examples", f"make them with `{again}`"
+        )
     fingerprint = (document or {}).get("dataset_sha256")
-    if fingerprint and fingerprint not in (data.fingerprint(), replace(data, altered=None).fingerprint()):
+    if fingerprint and not any(
+        fingerprint == as_trained(known, fingerprint).fingerprint() for known in (data, replace(data, altered=None))
+    ):
         raise DataError(
             f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…",
-            f"make it of these: fierce infer TEACHER --data {data.name} --split train --out FILE.safetensors",
+            f"make them with `{again}`",
         )
     index = _index(file, arrays, len(table), data)
     return SoftLabels(str(path.absolute()), files.file_sha256(path), table, index, note)

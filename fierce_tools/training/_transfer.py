@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
+from fierce_tools.data._dataset import NOUNS
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import unknown
@@ -55,7 +56,7 @@ def class_number(text: str, names: tuple[str, ...]) -> int:
 
 def _rows_of(file: str, splits: Splits) -> np.ndarray:
     """Rows of the training split that a file's `index` names, in the split's order, each once."""
-    arrays, _ = read_arrays(Path(file).expanduser())
+    arrays, document = read_arrays(Path(file).expanduser())
     key = "" if "" in arrays else "index"
     if key not in arrays or arrays[key].ndim != 1 or arrays[key].dtype.kind not in "iu" or not len(arrays[key]):
         held = ", ".join(f"{n or 'an array'} {a.dtype} {list(a.shape)}" for n, a in arrays.items()) or "nothing"
@@ -63,10 +64,17 @@ def _rows_of(file: str, splits: Splits) -> np.ndarray:
             f"{file} names no transfer set: it holds {held}, expected `index`, whole numbers [M]",
             "make one with `fierce analyze transfer-set RUN --save FILE.safetensors`",
         )
+    of = (document or {}).get("split")
+    if of == "test" or (of == "val" and splits.val.source != splits.train.source):
+        raise DataError(
+            f"{file} names {NOUNS[of]} examples, expected training examples",
+            "make one with `fierce analyze transfer-set RUN --split train --save FILE.safetensors`",
+        )
     wanted = np.unique(arrays[key].astype(np.int64))
     absent = wanted[~np.isin(wanted, splits.train.index)]
     if len(absent):
-        where = "the validation split" if np.isin(absent[0], splits.val.index) else "none of the training examples"
+        cut = splits.val.source == splits.train.source and np.isin(absent[0], splits.val.index)
+        where = "the validation split" if cut else "none of the training examples"
         raise DataError(
             f"{file}: {len(absent)} of {len(wanted)} examples are not in the training split; the first, "
             f"{absent[0]}, is in {where}",

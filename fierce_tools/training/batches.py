@@ -62,7 +62,7 @@ def measure(images: np.ndarray, kind: str) -> Normalization:
 
 
 class Examples:
-    """A split on a device: images u8 or vectors f32, and labels.
+    """A split on a device: images u8 or vectors f32, labels, and with `with_true` the true labels that are known of it.
 
     `split` is its name in the batches; `augment` is done to the batches of an epoch, never to those `in_order`.
     """
@@ -76,10 +76,13 @@ class Examples:
         split: str = "train",
         augment: Augment | None = None,
         channels_last: bool = True,
+        with_true: bool = False,
     ) -> None:
         self.data = torch.from_numpy(np.ascontiguousarray(examples.images)).to(device)
         self.host_labels = np.ascontiguousarray(examples.labels)
         self.labels = torch.from_numpy(self.host_labels).to(device)
+        self.host_true = examples.true_labels if with_true else None
+        self.true = None if self.host_true is None else torch.from_numpy(self.host_true).to(device)
         self.device = device
         self.split = split
         self.augment = augment or Augment()

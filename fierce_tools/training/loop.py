@@ -66,19 +66,24 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Seen:
-    """One model after an epoch: `val` holds logits of the validation split.
+    """One model after an epoch: `val` holds logits of the validation split, its targets true labels that are known.
 
-    Features [n, D] are those of at most 2,000 evenly spaced examples of each split.
+    Features [n, D] are those of at most 2,000 evenly spaced examples of each split; `train` holds logits, labels and
+    true labels of those of training, where true labels are known.
     """
 
     val: Outputs | None
     val_features: np.ndarray | None
     train_features: np.ndarray
+    train: Outputs | None = None
 
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch is finished: losses are means over examples, `steps` those of the optimiser, `seen` each member's."""
+    """One epoch is finished: losses are means over examples, `steps` those of the optimiser, `seen` each member's.
+
+    `val_target_loss` is the loss with the true labels in the labels' place, where validation goes by it.
+    """
 
     progress: Progress
     epoch: int
@@ -89,6 +94,7 @@ class EpochDone:
     images_per_second: float
     val_loss: float | None
     seen: tuple[Seen, ...]
+    val_target_loss: float | None = None
 
     @property
     def val(self) -> Outputs | None:
@@ -129,6 +135,7 @@ def fit(
     average: AveragedModel | None = None,
     lookahead: Lookahead | None = None,
     patience: int | None = None,
+    validate_on: str = "labels",
     progress: Progress | None = None,
 ) -> Iterator[StepDone | EpochDone]:
     """Train until `epochs`, from `progress` on; yields a StepDone after each step, an EpochDone after each epoch.
@@ -136,7 +143,8 @@ def fit(
     `step_loss(model, batch)` computes the loss, in train mode here and in eval mode on validation data, so that a
     teacher, a second model or a penalty lives in it. A step of the optimiser takes the gradient of `accumulate`
     batches; where there is an `average` of the weights, it is what validation sees, and a `lookahead` pulls the
-    weights back towards slow ones. Stop by no longer iterating.
+    weights back towards slow ones. `patience` waits for the loss on validation against its labels or, with
+    `validate_on` targets, its true labels. Stop by no longer iterating.
     Raises TrainingError where the loss is NaN or infinite, naming the step and the learning rate, and where memory
     is not enough.
     """
@@ -189,13 +197,18 @@ def fit(
         means = {n: float(v) for n, v in zip(progress.names, sizes / len(train) @ history, strict=True)}
         judged = model if average is None else average.module
         with enough_memory(batch_size):
-            val_loss, seen = _look(judged, train, val, step_loss, batch_size, progress.epoch, epochs)
-        if patience is not None and val_loss is not None and math.isfinite(val_loss):
-            better = val_loss < progress.best
-            progress.best = val_loss if better else progress.best
+            on_true = validate_on == "targets"
+            val_loss, true_loss, seen = _look(
+                judged, train, val, step_loss, batch_size, progress.epoch, epochs, on_true=on_true
+            )
+        awaited = true_loss if on_true else val_loss
+        if patience is not None and awaited is not None and math.isfinite(awaited):
+            better = awaited < progress.best
+            progress.best = awaited if better else progress.best
             progress.waited = 0 if better else progress.waited + 1
             progress.over = progress.waited >= patience
-        yield EpochDone(progress, progress.epoch, updates, means, rate, seconds, len(train) / seconds, val_loss, seen)
+        per_second = len(train) / seconds
+        yield EpochDone(progress, progress.epoch, updates, means, rate, seconds, per_second, val_loss, seen, true_loss)
 
 
 def _precision(kind: str, bf16: bool) -> AbstractContextManager[Any]:
@@ -245,14 +258,17 @@ def _look(
     batch_size: int,
     epoch: int,
     epochs: int,
-) -> tuple[float | None, tuple[Seen, ...]]:
-    """The loss on validation, and what each member makes of both splits, in eval mode; read from the device once."""
+    *,
+    on_true: bool,
+) -> tuple[float | None, float | None, tuple[Seen, ...]]:
+    """The loss on validation, the same against the true labels where it is wanted, and what each member makes of both
+    splits, in eval mode; read from the device once."""
     model.eval()
     every = members(model)
     logits: list[list[Tensor]] = [[] for _ in every]
     found: list[Tensor] = []
     if val is not None and len(val):
-        total = torch.zeros((), device=val.device)
+        total, true_total = torch.zeros((), device=val.device), torch.zeros((), device=val.device)
         for batch in val.in_order(batch_size, epoch=float(epoch), share=epoch / epochs):
             step = step_loss(model, batch)
             for kept, made in zip(
@@ -260,18 +276,31 @@ def _look(
             ):
                 kept.append(made.float())
             total += step.loss.float() * len(batch.labels)
-        found.append(total / len(val))
+            if on_true and val.true is not None:
+                judged = step_loss(model, batch._replace(labels=val.true.index_select(0, batch.rows)))
+                true_total += judged.loss.float() * len(batch.labels)
+        found += [total / len(val), true_total / len(val)]
         found += [torch.cat(kept) for kept in logits]
         found += [_sample(member, val, batch_size) for member in every]
-    found += [_sample(member, train, batch_size) for member in every]
-    arrays = _to_host(found)
-    if val is None or len(val) == 0:
-        return None, tuple(Seen(None, None, features) for features in arrays)
-    count, labels = len(every), val.host_labels
-    seen = (
-        Seen(Outputs(arrays[1 + k], labels), arrays[1 + count + k], arrays[1 + 2 * count + k]) for k in range(count)
-    )
-    return float(arrays[0]), tuple(seen)
+    features = [_sample(member, train, batch_size) for member in every]
+    found += features
+    if train.host_true is not None:
+        found += [member.head(part).float() for member, part in zip(every, features, strict=True)]  # type: ignore[operator]
+    arrays, count = iter(_to_host(found)), len(every)
+    losses: tuple[float | None, float | None] = (None, None)
+    of_val: list[Outputs | None] = [None] * count
+    val_features: list[np.ndarray | None] = [None] * count
+    if val is not None and len(val):
+        loss, true_loss = float(next(arrays)), float(next(arrays))
+        losses = loss, true_loss if on_true else None
+        of_val = [Outputs(next(arrays), val.host_labels, targets=val.host_true) for _ in every]
+        val_features = [next(arrays) for _ in every]
+    train_features = [next(arrays) for _ in every]
+    of_train: list[Outputs | None] = [None] * count
+    if train.host_true is not None:
+        rows = evenly_spaced(len(train))
+        of_train = [Outputs(next(arrays), train.host_labels[rows], targets=train.host_true[rows]) for _ in every]
+    return *losses, tuple(map(Seen, of_val, val_features, train_features, of_train))
 
 
 def _to_host(tensors: list[Tensor]) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fierce_tools import recipe as recipes
 from fierce_tools.binding import Spec
-from fierce_tools.data._splits import Split, Splits
+from fierce_tools.data._splits import Splits
 from fierce_tools.errors import UsageError
 from fierce_tools.losses._mutual import CORRECTING, EXCHANGING, Learned, logistic, mutual, threshold
 from fierce_tools.losses._nats import nll
@@ -191,8 +191,9 @@ def setup_peers(made: tuple[Recipe, ...], splits: Splits, *, trusted: str | None
             model, _ = fresh_model(one, splits, first.device, options.get("channels_last", "auto"), trusted)
             model.measure(measured(first.train))
             members.append(model)
-    wrong = wrong_labels(splits.train, len(splits.class_names))
-    step = exchange_step(how, None if wrong is None else torch.from_numpy(wrong).to(first.device))
+    true = splits.train.true_labels
+    wrong = None if true is None else torch.from_numpy(true != splits.train.labels).to(first.device)
+    step = exchange_step(how, wrong)
     return replace(first, model=Peers(members), step_loss=step)
 
 
@@ -201,19 +202,6 @@ def peer_seed(seed: int, number: int) -> int:
     if number == 1:
         return seed
     return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def wrong_labels(split: Split, classes: int) -> np.ndarray | None:
-    """Which labels are not the true ones, bool [N], where the split's targets are true labels: class numbers i64 [N].
-
-    None where nothing is known of that.
-    """
-    targets = split.targets
-    if targets is None or targets.ndim != 1 or targets.dtype.kind not in "iu":
-        return None
-    if targets.min(initial=0) < 0 or targets.max(initial=0) >= classes:
-        return None
-    return np.asarray(targets != split.labels)
 
 
 def exchange_step(how: Exchange, wrong: Tensor | None) -> StepLoss:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._remarks import remarks
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.data._transform import transform
 from fierce_tools.errors import UsageError
@@ -64,7 +66,9 @@ def dataset(recipe: Recipe, *, known: tuple[str, ...] | None = None) -> Dataset:
     loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
     labelled = known is not None and (loaded.classes == len(known) or set(loaded.class_names) <= set(known))
     taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
-    return transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
+    made = transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
+    said = remarks(made)
+    return replace(made, notes=(*made.notes, *said)) if said else made
 
 
 def pick_device(name: str) -> torch.device:
@@ -115,8 +119,10 @@ def setup(
     with enough_memory(len(splits.train)):
         model, last = fresh_model(recipe, splits, where, channels_last, trusted)
         codebook = _codebook(recipe, model)
-        train = Examples(splits.train, scale, where, augment=moves, channels_last=last)
-        val = Examples(splits.val, scale, where, split="val", channels_last=last) if len(splits.val) else None
+        true = splits.noisy or recipe.train["validate_on"] == "targets"
+        put = partial(Examples, normalization=scale, device=where, channels_last=last, with_true=true)
+        train = put(splits.train, augment=moves)
+        val = put(splits.val, split="val") if len(splits.val) else None
         model.measure(measured(train))
     anchors = None if codebook is None else codebook.to(where)
     step_loss = loss_step(recipe, anchors, None if teach is None else teach(train, val, scale))
@@ -178,6 +184,17 @@ def check_patience(patience: int | None, val: Examples | Split | None) -> None:
         )
 
 
+def check_validate_on(validate_on: str, val: Examples | Split | None) -> None:
+    """Raises UsageError where validation should go by true labels, and none are known of it."""
+    true = val.true if isinstance(val, Examples) else val.true_labels if val is not None else None
+    if validate_on == "targets" and (val is None or len(val) == 0 or true is None):
+        why = "there is no validation split" if val is None or len(val) == 0 else "none are known of it"
+        raise UsageError(
+            f"--validate-on targets goes by the true labels of validation, and {why}",
+            "it is for --label-noise, or for arrays files whose targets are class numbers; else leave it out",
+        )
+
+
 def _taken(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k in inspect.signature(function).parameters}
 
@@ -206,18 +223,23 @@ def train(
     clip_norm: Annotated[float | None, "largest norm of the gradient of all parameters together"] = None,
     ema: Annotated[float | None, "decay of an average of the weights, such as 0.999, which is what is kept"] = None,
     patience: Annotated[int | None, "epochs without a lower validation loss after which training ends"] = None,
+    validate_on: Annotated[
+        Literal["labels", "targets"],
+        "what --patience and --save-best compare with on validation; targets: the true labels, where labels are noisy",
+    ] = "labels",
     compile: Annotated[bool, "compile the model with torch.compile"] = False,
     **others: Any,
 ) -> Training:
     """Get a training going, from a saved state where one is given; `others` are those of optimiser, rate, lookahead.
 
-    Raises UsageError for values out of range, or patience without a validation split.
+    Raises UsageError for values out of range, or patience without a validation split or without what it goes by.
     """
     check_options(
         epochs=epochs, batch_size=batch_size, accumulate=accumulate, patience=patience,
         clip_norm=clip_norm, ema=ema, **others,
     )  # fmt: skip
     check_patience(patience, setup.val)
+    check_validate_on(validate_on, setup.val)
     optimizer = optimizers.make_optimizer(setup.model, **_taken(optimizers.make_optimizer, others))
     steps = -(-len(batch_ends(len(setup.train), batch_size)) // accumulate)
     lookahead = make_lookahead(setup.model, steps * epochs, **_taken(make_lookahead, others))
@@ -246,6 +268,7 @@ def train(
         average=average,
         lookahead=lookahead,
         patience=patience,
+        validate_on=validate_on,
         progress=progress,
     )
     return Training(
