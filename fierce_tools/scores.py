@@ -45,7 +45,7 @@ def read(
     if name not in arrays:
         options = f"{flags}logits, {flags}probabilities or {flags}counts KEY"
         raise DataError(f"{file} has no array {name!r}; it holds {held(arrays)}", f"name one with {options}")
-    table, where = arrays[name], f"{file}: {name or 'the array'}"
+    table, where = arrays[name], f"{file}: {name or kind}"
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2 or table.dtype.kind not in "fiu":
         raise DataError(f"{where} is {table.dtype} {list(table.shape)}, expected numbers [N, C] with C of 2 or more")
     if not named and not trusted:

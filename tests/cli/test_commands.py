@@ -69,14 +69,15 @@ def test_each_class(fierce, digits_run: Path) -> None:
         (("entropy", "z.npy", "--temperatures", "0:3"), 2, "temperature 0"),
         (("entropy", "z.npy", "--temperatures", "a"), 2, "not a number"),
         (("entropy", "z.npy", "--per-class"), 3, "needs labels"),
-        (("entropy", "z.npy", "--logits", "scores"), 3, "no array 'scores'"),
+        (("entropy", "z.npz", "--logits", "scores"), 3, "no array 'scores'; it holds logits [3, 4]"),
         (("entropy", "z.npy", "--epochs", "last"), 2, "--epochs is 'last'"),
         (("entropy", "z.npy", "--epochs", "²"), 2, "--epochs is '²'"),
         (("entropy", "bad.npy"), 3, "logits[1, 0] is nan"),
     ],
 )
 def test_what_is_wrong_is_said(fierce, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
-    np.save(tmp_path / "z.npy", np.zeros((3, 4)))
+    np.save(tmp_path / "z.npy", np.full((3, 4), 0.5))
+    np.savez(tmp_path / "z.npz", logits=np.full((3, 4), 0.5))
     np.save(tmp_path / "bad.npy", np.array([[0, 1], [np.nan, 0]]))
     got, out, err = fierce("analyze", *arguments)
     assert (got, said in err.replace("\n", " ")) == (code, True), err
