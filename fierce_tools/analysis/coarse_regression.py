@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, check_values
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_labels,
+    check_seed,
+    check_values,
+)
 from fierce_tools.analysis._intervals import bootstrap_mean
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.analysis._soft import check_logits
@@ -40,7 +46,8 @@ class CoarseRegression:
 
     `direction` is 1 where the feature rises with the target and -1 where it falls, `weight` the share of rank matching
     in the interpolation, `tied` the share of examples whose feature is another's too. `matched` says whose targets
-    were dealt out, `coarse_accuracy` is the model's own on its labels.
+    were dealt out, `coarse_accuracy` is the model's own on its labels. `constant`: all feature vectors of the split, or
+    of training, are the same, and there is no order to match.
     """
 
     estimates: tuple[Estimate, ...]
@@ -52,6 +59,7 @@ class CoarseRegression:
     coarse_accuracy: float | None
     bootstrap: int
     examples: int
+    constant: bool = False
 
     def report(self) -> Report:
         """A row for each estimate, and what was chosen where."""
@@ -71,6 +79,11 @@ class CoarseRegression:
             notes.append("PC 1: the features along their first principal component on training.")
         if self.weight is not None:
             notes.append("Class means are training's, by the predicted class; the weight is validation's best.")
+        if self.constant:
+            notes.append(
+                "All feature vectors of this split, or of training, are the same up to rounding: there is no order, "
+                "and rank matching deals the targets out at random."
+            )
         if self.bootstrap:
             notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")
         blocks = (
@@ -158,6 +171,7 @@ def coarse_regression(
         coarse_accuracy=accuracy(logits, labels) if logits is not None and labels is not None else None,
         bootstrap=bootstrap,
         examples=len(truth),
+        constant=all_the_same(features) or all_the_same(train_features),
     )
 
 

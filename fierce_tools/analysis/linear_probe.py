@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, moments, standardize
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_labels,
+    check_seed,
+    moments,
+    same_note,
+    standardize,
+)
 from fierce_tools.analysis._intervals import wilson
 from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_path
 from fierce_tools.analysis._neighbors import nearest_classes
@@ -22,7 +30,8 @@ class LinearProbe:
 
     `interval` is the probe's 95 % interval (Wilson's), `commonest` the accuracy of always saying training's commonest
     class. `by_strength` holds C, training and validation accuracy, `by_neighbors` k and validation accuracy, `by_class`
-    the class, its examples, and the probe's and k-NN's accuracy on them.
+    the class, its examples, and the probe's and k-NN's accuracy on them. `constant`, `train_constant`: every feature
+    vector of that split is the same, and nothing can be read from it.
     """
 
     on: str
@@ -40,6 +49,8 @@ class LinearProbe:
     by_strength: tuple[tuple[float, float, float], ...]
     by_neighbors: tuple[tuple[int, float], ...] = ()
     by_class: tuple[tuple[str, int, float, float | None], ...] = ()
+    constant: bool = False
+    train_constant: bool = False
 
     def report(self) -> Report:
         """The accuracies, and how the strength and k were chosen."""
@@ -61,6 +72,11 @@ class LinearProbe:
 
     def _notes(self) -> list[str]:
         notes = ["Accuracies are fractions. Features are standardised on training; C and k are chosen on validation."]
+        if self.train_constant:
+            so = "the probe names the commonest class, and which neighbours are nearest is their order in the data"
+            notes.append(same_note(self.train_examples, so, "feature vectors of training"))
+        elif self.constant:
+            notes.append(same_note(self.examples, "every example gets the same class"))
         if self.train_examples < self.train_examples_given:
             notes.append(
                 f"Fitted on {self.train_examples} of {self.train_examples_given} training examples, drawn by the seed: "
@@ -121,6 +137,9 @@ def linear_probe(
         raise DataError(f"train_{on}: the {len(y)} examples to fit on are of one class", "a probe needs two")
     mean, deviation = moments(train_features[kept])
     x, val_x = (standardize(f, mean, deviation) for f in (train_features[kept], val_features))
+    nothing = all_the_same(train_features[kept])
+    if nothing:
+        x[:] = 0  # what differs is rounding
 
     best: tuple[float, Logistic] | None = None
     by_strength = []
@@ -154,6 +173,8 @@ def linear_probe(
         by_strength=tuple(by_strength),
         by_neighbors=by_neighbors,
         by_class=_by_class(truth, right, near, class_names if on == "labels" else None) if per_class else (),
+        constant=all_the_same(features),
+        train_constant=nothing,
     )
 
 

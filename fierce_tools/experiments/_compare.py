@@ -46,6 +46,7 @@ ASIDE = (
     "data.data_root",
     "data.download",
 )
+CONSTANT = "all feature vectors, or all soft labels, are the same: γ, S, within/between and probe say nothing"
 OPTIONS: dict[str, dict[str, Any]] = {"calibration": {"bootstrap": 0}}
 
 
@@ -147,6 +148,8 @@ def _asked(
     except DataError as error:
         notes[f"{source.label}: no {analysis}: {error.message}."] = None
         return None
+    if value.get("constant") or value.get("train_constant"):
+        notes[f"{source.label}: {CONSTANT}."] = None
     for key in path:
         value = value[key]
     return None if value is None else float(value)
