@@ -104,9 +104,9 @@ class Charts(Pane):
         if kept is None or kept[0] != key:
             curves = tuple(self.curve(c, metric) for c in self.chosen)
             lost = sum(series.gaps(c.y) for c in curves)
-            note = f"{lost} gap{'s' * (lost != 1)}" if lost else ""
-            if metric == "val_feature_entropy" and any(_constant(c) for c in self.chosen):
-                note = "constant features"
+            dead = metric == "val_feature_entropy" and any(_constant(c) for c in self.chosen)
+            notes = ("constant features" if dead else "", f"{lost} gap{'s' * (lost != 1)}" if lost else "")
+            note = ", ".join(filter(None, notes))
             label = "s" if self.axis == "time" else self.axis
             kept = (
                 key,
