@@ -12,7 +12,6 @@ from fierce_tools import recipe
 from fierce_tools.analysis._soft import check_temperatures, entropies
 from fierce_tools.analysis.entropy import ALPHAS, alpha_of, smoothing_entropy
 from fierce_tools.errors import TrainingError, UsageError
-from fierce_tools.experiments import _teacher_seeds
 from fierce_tools.experiments._cells import Cell
 from fierce_tools.experiments._compare import mean_sd
 from fierce_tools.experiments._gather import Places, outputs_of
@@ -178,7 +177,7 @@ def batch_epochs(
 
 
 def _notes(made: recipe.Recipe, asked: Sequence[int], everything: int, split: str, seeds: int) -> tuple[str, ...]:
-    many = _teacher_seeds.seeds(range(seeds))
+    many = f"{seeds} seeds ({', '.join(map(str, range(seeds)))})" if seeds > 1 else "one seed (0)"
     notes = [f"Soft labels of the {split} split; {setting(made)}, {many}. A larger batch takes fewer steps an epoch."]
     notes += [SD] if seeds > 1 else []
     larger = [str(b) for b in asked if b > everything]

@@ -61,7 +61,7 @@ class MissingClass:
         columns = ("teacher", "T" if self.by == "temperature" else "α", "missing", "sd", "overall", "sd", "bias")
         used = columns if self.bias_correction else columns[:-1]
         table = Table("Accuracy: means over what was dropped", used, tuple(row[: len(used)] for row in rows))
-        return Report("Missing class", (*heats, chart, table), (SD, self.setting, *self.notes))
+        return Report("Missing class", (*heats, chart, table), (SD, *self.notes, self.setting))
 
     def _kinds(self) -> list[tuple[str, str]]:
         return [("", ""), *([("_corrected", ", with bias")] if self.bias_correction else [])]

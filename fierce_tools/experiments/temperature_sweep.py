@@ -57,7 +57,7 @@ class TemperatureSweep:
         )
         columns = ("teacher", "T", "accuracy", "sd", "agreement", "sd", "KL (nats)", "sd")
         own = ", ".join(f"{name} {value:.4f}" for name, value in self.teachers.items())
-        notes = (SD, f"Teachers' own accuracy: {own}.", self.setting, *self.notes)
+        notes = (SD, f"Teachers' own accuracy: {own}.", *self.notes, self.setting)
         return Report("Temperature sweep", (*charts, Table("Students by temperature", columns, tuple(rows))), notes)
 
 

@@ -136,7 +136,7 @@ def test_experiments_that_train_their_teachers_name_their_seeds(fierce) -> None:
     small = ("--epochs", "1", "--device", "cpu", "--progress", "off")
     code, out, err = fierce("analyze", "batch-epochs", "--model", "mlp:4", "--batch-sizes", "64", *small)
     assert code == 0, err
-    assert ", seed 0. A larger batch" in " ".join(out.split())
+    assert ", one seed (0). A larger batch" in " ".join(out.split())
     own = ("--teacher-model", "mlp:4", "--student", "mlp:4", "--alphas", "0", "--temperatures", "1", "--seeds", "2")
     code, out, err = fierce("analyze", "smoothing-sweep", *own, "--teacher-epochs", "1", *small)
     assert code == 0, err
