@@ -128,7 +128,8 @@ def _frozen(value: Any) -> Any:
 def combine(reports: Mapping[str, Report]) -> Report:
     """Reports of one analysis on several sources as one: series overlaid under their source's name, tables stacked.
 
-    A series that is the same everywhere, such as a reference line, is kept once under its own name.
+    A series that is the same everywhere, such as a reference line, is kept once under its own name; a note that is not
+    of all of them says whose it is.
     """
     if len(reports) == 1:
         return next(iter(reports.values()))
@@ -139,7 +140,13 @@ def combine(reports: Mapping[str, Report]) -> Report:
     for kind, title in titles:
         found = {n: b for n, r in reports.items() for b in r.blocks if isinstance(b, kind) and b.title == title}
         blocks += _merged(found)
-    notes = tuple(dict.fromkeys(note for report in reports.values() for note in report.notes))
+    notes = tuple(
+        dict.fromkeys(
+            note if all(note in r.notes for r in reports.values()) else f"{name}: {note}"
+            for name, report in reports.items()
+            for note in report.notes
+        )
+    )
     return Report(next(iter(reports.values())).title, tuple(blocks), notes)
 
 

@@ -267,6 +267,24 @@ def summarize(
     }
 
 
+def constant_features(bits: Any) -> bool:
+    """Whether a feature entropy is that of features that are all the same.
+
+    0 bits; before 0 was given, zero vectors lay evenly over the codebook: log2 100, which no others reach.
+    """
+    return isinstance(bits, int | float) and (bits == 0 or abs(bits - math.log2(100)) < 1e-9)
+
+
+def remarks(row: Mapping[str, Any]) -> list[str]:
+    """What a person should know of a row of metrics.jsonl."""
+    if not constant_features(row.get("val_feature_entropy")):
+        return []
+    return [
+        "the features are constant: every validation example has the same feature vector, which is 0 bits of feature "
+        "entropy; the network may be dead, try a smaller --lr"
+    ]
+
+
 def searchable(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `summary` under every name that a filter knows: acc and accuracy are last, tag is tags."""
     return {**row, "acc": row["last"], "accuracy": row["last"], "tag": row["tags"]}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fierce_tools.analysis._features import all_the_same
 from fierce_tools.analysis._soft import BLOCK
 
 # Means that differ by less than this share of their size differ by rounding.
@@ -20,7 +21,8 @@ class Collapse:
     `ratio`: mean over classes of the mean squared distance to the class mean, over the mean squared distance of the
     class means to their mean. `nc1`: trace(Σ_W Σ_B†)/C. `nc2_norms`: deviation over mean of the centred class means'
     lengths; `nc2_angles`: mean |cos + 1/(C-1)| between them. `nc3`: ‖W/‖W‖ - M/‖M‖‖, Frobenius, of the templates and
-    the centred class means. None where the class means coincide. Source: Papyan, Han, Donoho 2020.
+    the centred class means. None where the class means coincide, as where all features are the same up to rounding.
+    Source: Papyan, Han, Donoho 2020.
     """
 
     ratio: float | None
@@ -32,6 +34,8 @@ class Collapse:
 
 def collapse(features: np.ndarray, labels: np.ndarray, head_weight: np.ndarray | None = None) -> Collapse:
     """The Collapse of features [N, D], labels [N] and head_weight [C, D]; each class that occurs weighs the same."""
+    if all_the_same(features):
+        return Collapse(None, None, None, None, None)
     kinds = np.unique(labels)
     members = [np.flatnonzero(labels == kind) for kind in kinds]
     means = np.zeros((len(kinds), features.shape[1]))

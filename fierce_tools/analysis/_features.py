@@ -74,16 +74,48 @@ def floating(features: np.ndarray) -> np.ndarray:
     return features if features.dtype in (np.float32, np.float64) else features.astype(np.float32)
 
 
-def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation [D] of features [N, D] in float64; the deviation of a constant feature is given as 1."""
+def variation(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation [D] of features [N, D] in float64."""
     mean, squares = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for part in row_blocks(features):
         mean += features[part].sum(axis=0, dtype=np.float64)
     mean /= len(features)
     for part in row_blocks(features):
         squares += np.square(features[part] - mean).sum(axis=0)
-    deviation = np.sqrt(squares / len(features))
-    return mean, np.where(deviation > CONSTANT * np.abs(mean), deviation, 1)
+    return mean, np.sqrt(squares / len(features))
+
+
+def constant(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Which features [D] are constant up to rounding, by their mean and deviation [D]."""
+    return ~(deviation > CONSTANT * np.abs(mean))
+
+
+def all_the_same(features: np.ndarray) -> bool:
+    """Whether every row of features [N, D] is the same up to rounding: a point, or all zero."""
+    mean, deviation = variation(features[:64])
+    if (deviation > 1e-3 * np.abs(mean)).any():  # as nearly always: seen without a pass over all
+        return False
+    return bool(constant(*variation(features)).all())
+
+
+def same_soft_labels(logits: np.ndarray, temperature: float) -> bool:
+    """Whether softmax(z/T) is the same up to rounding for every row of logits [N, C]."""
+    mean, deviation = variation(logits[:64])
+    if (deviation > 1e-3 * np.maximum(temperature, np.abs(mean).max())).any():
+        return False
+    mean, deviation = variation(logits)
+    return bool((deviation <= CONSTANT * np.maximum(temperature, np.abs(mean).max())).all())
+
+
+def same_note(rows: int, so: str, what: str = "feature vectors") -> str:
+    """A report's note on rows that are all the same, and what follows."""
+    return f"All {rows} {what} are the same up to rounding: {so}."
+
+
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation [D] of features [N, D] in float64; the deviation of a constant feature is given as 1."""
+    mean, deviation = variation(features)
+    return mean, np.where(constant(mean, deviation), 1, deviation)
 
 
 def standardize(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

@@ -8,13 +8,24 @@ from typing import Annotated
 import numpy as np
 
 from fierce_tools.analysis._adam import fit
-from fierce_tools.analysis._features import check_features, check_seed, floating, moments, standardize
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_seed,
+    floating,
+    moments,
+    standardize,
+)
 from fierce_tools.analysis._soft import check_logits, probabilities
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Table
 
 RAW, PAPER, CONDITIONED, MEAN = "own probabilities", "paper's regressor", "well-conditioned", "mean of training"
 PAPERS_RATE, CONDITIONED_RATE = 0.1, 0.01
+SAME = (
+    "All feature vectors of this split, or of training, are the same up to rounding: a regressor gives every example "
+    "the same mixture."
+)
 # Abundances may be rounded, and no more.
 MOST_OFF = 0.01
 
@@ -36,7 +47,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class AbundanceRegression:
-    """A Fit of the model's own probabilities (raw), of each regressor on its features (transfer), and of the mean."""
+    """A Fit of the model's own probabilities (raw), of each regressor on its features (transfer), and of the mean.
+
+    `constant`: every feature vector of the split, or of training, is the same, and a regressor knows one mixture.
+    """
 
     raw: Fit
     transfer_paper: Fit
@@ -46,6 +60,7 @@ class AbundanceRegression:
     steps: int
     starts: int
     examples: int
+    constant: bool = False
 
     def report(self) -> Report:
         """A row for each estimate, and the same by endmember."""
@@ -60,6 +75,7 @@ class AbundanceRegression:
             f"Paper's regressor: features as they are, rate {PAPERS_RATE:g}; well-conditioned: standardised, "
             f"rate {CONDITIONED_RATE:g}.",
             "Where the two differ, the regressor is at fault and not the features: compare runs by both.",
+            *((SAME,) if self.constant else ()),
         )
         blocks = (
             Table("Squared error of the abundances", heads, rows),
@@ -119,6 +135,7 @@ def abundance_regression(
         steps=steps,
         starts=starts,
         examples=len(logits),
+        constant=all_the_same(features) or all_the_same(train_features),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out, listed
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, check_values
+from fierce_tools.analysis._features import all_the_same, check_features, check_labels, check_seed, check_values
 from fierce_tools.analysis._intervals import bootstrap_mean
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.analysis._soft import check_logits
@@ -43,7 +43,8 @@ class CoarseRegression:
 
     `direction` is 1 where the feature rises with the target and -1 where it falls, `weight` the share of rank matching
     in the interpolation (of several folds their mean), `tied` the share of examples whose feature is another's too.
-    `matched` says whose targets were dealt out, `coarse_accuracy` is the model's own on its labels.
+    `matched` says whose targets were dealt out, `coarse_accuracy` is the model's own on its labels. `constant`: all
+    feature vectors of the split, or of training, are the same, and there is no order to match.
     """
 
     estimates: tuple[Estimate, ...]
@@ -56,6 +57,7 @@ class CoarseRegression:
     bootstrap: int
     examples: int
     notes: tuple[str, ...] = ()
+    constant: bool = False
 
     def report(self) -> Report:
         """A row for each estimate, and what was chosen where."""
@@ -74,6 +76,11 @@ class CoarseRegression:
         if self.feature != ONE:
             notes.append("PC 1: the features along their first principal component on training.")
         notes += self.notes
+        if self.constant:
+            notes.append(
+                "All feature vectors of this split, or of training, are the same up to rounding: there is no order, "
+                "and rank matching deals the targets out at random."
+            )
         if self.bootstrap:
             notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")
         blocks = (
@@ -190,6 +197,7 @@ def coarse_regression(
         bootstrap=bootstrap,
         examples=len(truth),
         notes=tuple(notes),
+        constant=all_the_same(features) or all_the_same(train_features),
     )
 
 

@@ -8,20 +8,37 @@ from typing import Annotated
 
 import numpy as np
 
-from fierce_tools.analysis._features import check_features, check_seed, moments, standardize
+from fierce_tools.analysis._features import (
+    CONSTANT,
+    check_features,
+    check_seed,
+    constant,
+    floating,
+    same_note,
+    standardize,
+    variation,
+)
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Scalars
 
 
 @dataclass(frozen=True)
 class FeatureEntropy:
-    """Entropy in bits over an evaluation codebook; over the run's own anchors and a histogram where they apply."""
+    """Entropy in bits over an evaluation codebook; over the run's own anchors and a histogram where they apply.
+
+    `constant`: every row is the same, which is 0 bits by each of them. `constant_features` counts those that are
+    constant on training, `varying_features` those among them that vary or differ here.
+    """
 
     bits: float
     most_bits: float
     features: int
     own_anchor_bits: float | None
     histogram_bits: float | None
+    examples: int
+    constant: bool
+    constant_features: int
+    varying_features: int
 
     def report(self) -> Report:
         """Scalars in bits."""
@@ -35,7 +52,22 @@ class FeatureEntropy:
         if self.histogram_bits is not None:
             values["100-bin histogram"] = self.histogram_bits
         units = {name: "bits" for name in values if name != "features"}
-        return Report("Feature entropy", (Scalars("Feature entropy", values, units),))
+        return Report("Feature entropy", (Scalars("Feature entropy", values, units),), tuple(self._notes()))
+
+    def _notes(self) -> list[str]:
+        if self.constant:
+            return [same_note(self.examples, "0 bits. The network may be dead")]
+        notes = []
+        if self.constant_features:
+            notes.append(
+                f"{self.constant_features} of {self.features} features are constant on training and contribute nothing."
+                if not self.varying_features
+                else f"{self.constant_features} of {self.features} features are constant on training; "
+                f"{self.varying_features} of them vary or differ here, and are centred and not scaled."
+            )
+        if self.features == 1 and self.histogram_bits is None:
+            notes.append("No histogram: the training features have no range.")
+        return notes
 
 
 def feature_entropy(
@@ -65,35 +97,71 @@ def feature_entropy(
     check_features("train_features", train_features)
     check_features("features", features, like=("train_features", train_features))
     width = features.shape[1]
-    standard = standardize(features, *moments(train_features)).astype(np.float32, copy=False)
-    drawn = np.random.default_rng(codebook_seed).standard_normal((codebook, width)).astype(np.float32)
+    books = anchors if anchors is None or anchors.ndim == 3 else anchors[None]
+    if anchors is not None and books is not None and (books.ndim != 3 or books.shape[2] != width):
+        raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
+    (place, deviation), (here, spread) = variation(train_features), variation(features)
+    dead, same = constant(place, deviation), bool(constant(here, spread).all())
+    # Constant here as on training: its rounding is no direction.
+    still = dead & (np.hypot(spread, here - place) <= CONSTANT * np.abs(place))
     tau = temperature / np.sqrt(width)
-    bits = codebook_bits(standard, drawn, tau) if width > 1 else line_bits(standard, drawn, 12.5 * tau / codebook)
-    own = None
-    if anchors is not None:
-        books = anchors if anchors.ndim == 3 else anchors[None]
-        if books.ndim != 3 or books.shape[2] != width:
-            raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
+
+    def common() -> float:
+        standard = standardize(features, place, np.where(dead, 1, deviation)).astype(np.float32, copy=False)
+        standard[:, still] = 0
+        drawn = np.random.default_rng(codebook_seed).standard_normal((codebook, width)).astype(np.float32)
+        return codebook_bits(standard, drawn, tau) if width > 1 else line_bits(standard, drawn, 12.5 * tau / codebook)
+
+    def own(book: np.ndarray) -> float:
         # exp(-(f - a)²) is h = √½.
-        each = [codebook_bits(features, b, tau) if width > 1 else line_bits(features, b, np.sqrt(0.5)) for b in books]
-        own = float(np.mean(each))
-    histogram = None
-    if width == 1:
+        return codebook_bits(features, book, tau) if width > 1 else line_bits(features, book, np.sqrt(0.5))
+
+    def histogram() -> float:
         low, high = float(train_features.min()), float(train_features.max())
-        place = (features[:, 0].astype(np.float64) - low) / (high - low if high > low else 1)
-        histogram = bits_of(np.bincount(np.clip(100 * place, 0, 99).astype(np.int64)) / len(features))
-    return FeatureEntropy(bits, float(np.log2(codebook)), width, own, histogram)
+        share = (features[:, 0].astype(np.float64) - low) / (high - low)
+        return bits_of(np.bincount(np.clip(100 * share, 0, 99).astype(np.int64)) / len(features))
+
+    return FeatureEntropy(
+        bits=0.0 if same else common(),
+        most_bits=float(np.log2(codebook)),
+        features=width,
+        own_anchor_bits=None if books is None else 0.0 if same else float(np.mean([own(book) for book in books])),
+        histogram_bits=None if width > 1 else 0.0 if same else None if dead[0] else histogram(),
+        examples=len(features),
+        constant=same,
+        constant_features=int(dead.sum()),
+        varying_features=int((dead & ~still).sum()),
+    )
 
 
 def codebook_bits(features: np.ndarray, anchors: np.ndarray, tau: float) -> float:
-    """Entropy in bits of the mean of softmax(cos(f, a_k)/τ) over features [N, D], for anchors [K, D]."""
+    """Entropy in bits of the mean of softmax(cos(f, a_k)/τ) over features [N, D], for anchors [K, D].
+
+    A feature vector of norm 0 is as near to every anchor, and puts its whole mass on the first.
+    """
     unit = anchors / np.maximum(np.linalg.norm(anchors, axis=1, keepdims=True), 1e-12)
 
     def cosine(block: np.ndarray) -> np.ndarray:
-        length = np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
-        return (block @ unit.T / length).astype(np.float64) / tau
+        block, length = _with_norm(floating(block))
+        lost = length[:, 0] == 0
+        scores = (block @ unit.T / np.where(length == 0, 1, length)).astype(np.float64) / tau
+        scores[lost] = np.where(np.arange(len(anchors)) == 0, 0, -np.inf)
+        return scores
 
     return _assigned_bits(features, len(anchors), cosine)
+
+
+def _with_norm(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors [n, D] and their norms [n, 1]; those whose squares float32 cannot hold are brought to ordinary length."""
+    with np.errstate(over="ignore", under="ignore"):
+        length = np.linalg.norm(block, axis=1, keepdims=True)
+    odd = np.flatnonzero(~((length[:, 0] > 1e-12) & np.isfinite(length[:, 0])))
+    if len(odd):
+        largest = np.abs(block[odd]).max(axis=1, keepdims=True)
+        block = block.copy()
+        block[odd] /= np.where(largest > 0, largest, 1)
+        length[odd] = np.linalg.norm(block[odd], axis=1, keepdims=True)
+    return block, length
 
 
 def line_bits(features: np.ndarray, anchors: np.ndarray, h: float) -> float:

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, moments, row_blocks
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_labels,
+    check_seed,
+    moments,
+    row_blocks,
+    same_note,
+)
 from fierce_tools.analysis._intervals import Z95
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Table
@@ -24,7 +32,8 @@ MEASURES = {"euclidean": "Euclidean distance", "cosine": "the cosine"}
 class FewShot:
     """Mean accuracy [S] as a fraction for each of `shots` [S]; `half_interval` is half the 95 % interval over draws.
 
-    `classes` are those with enough examples to be drawn, `classes_left_out` those without.
+    `classes` are those with enough examples to be drawn, `classes_left_out` those without. `constant`: every feature
+    vector is the same, and the accuracy is chance. `zero_vectors` counts those of norm 0, which have no cosine.
     """
 
     shots: tuple[int, ...]
@@ -39,6 +48,9 @@ class FewShot:
     classes: int
     classes_left_out: int
     on: str = "labels"
+    examples: int = 0
+    constant: bool = False
+    zero_vectors: int = 0
 
     def report(self) -> Report:
         """A row for each number of shots."""
@@ -56,6 +68,14 @@ class FewShot:
         ]
         if self.on == "targets":
             notes.append("The classes are the targets, such as the fine labels of a model trained on coarse ones.")
+        if self.constant:
+            notes.append(
+                same_note(self.examples, f"no class can be told from another, and {1 / self.ways:.4g} is chance")
+            )
+        elif self.zero_vectors:
+            notes.append(
+                f"{self.zero_vectors} of {self.examples} feature vectors are zero: their cosine is taken as 0."
+            )
         if self.classes_left_out:
             notes.append(f"Classes with too few examples, never drawn: {self.classes_left_out}.")
         return Report("Few-shot accuracy of frozen features", (Table("Few-shot accuracy", heads, rows),), tuple(notes))
@@ -84,11 +104,12 @@ def few_shot(
 
     Each draw takes `ways` classes, and of each as many examples as shots and queries, all different; a query goes to
     the class whose mean over the shots is nearest (the first of equals). Accuracy is the mean over draws
-    ± 1.96·sd/√draws, a fraction. With the cosine, features and then means are brought to unit length. features [N, D],
-    labels [N]; a class with fewer than shots + queries examples is not drawn. Classes the model was trained on are
-    easier than new ones: for new ones ask it about other data. Targets are whole numbers [N], such as the fine labels
-    of a model trained on coarse ones. Raises UsageError for an option out of range, DataError for features not finite,
-    no such targets or too few classes. Source: Snell et al. 2017; Baena, Drumetz, Gripon 2023.
+    ± 1.96·sd/√draws, a fraction. With the cosine, features and then means are brought to unit length. Features that are
+    all the same up to rounding give chance. features [N, D], labels [N]; a class with fewer than shots + queries
+    examples is not drawn. Classes the model was trained on are easier than new ones: for new ones ask it about other
+    data. Targets are whole numbers [N], such as the fine labels of a model trained on coarse ones. Raises UsageError
+    for an option out of range, DataError for features not finite, no such targets or too few classes. Source: Snell et
+    al. 2017; Baena, Drumetz, Gripon 2023.
     """
     _check_options(ways, shots, queries, draws, seed)
     check_features("features", features)
@@ -103,7 +124,10 @@ def few_shot(
     origin = train_features if centre and train_features is not None else features
     # Distances do not change with the origin, but in float32 they are exact only near it.
     shift = moments(origin)[0] if centre or similarity == "euclidean" else np.zeros(features.shape[1])
+    same = all_the_same(features)
     placed = _placed(features, shift, unit=similarity == "cosine")
+    if same:
+        placed[:] = 0  # what differs is rounding
     order, counts = np.argsort(truth, kind="stable"), np.bincount(truth)
     starts = np.cumsum(counts) - counts
 
@@ -140,6 +164,9 @@ def few_shot(
         classes=len(enough),
         classes_left_out=int((counts > 0).sum()) - len(enough),
         on=on,
+        examples=len(features),
+        constant=same,
+        zero_vectors=int((~placed.any(axis=1)).sum()) if similarity == "cosine" else 0,
     )
 
 

@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fierce_tools.analysis._choice import SEEN, SeenValidation, by_folds, check_choice, cut, listed
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, moments, standardize
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_labels,
+    check_seed,
+    moments,
+    same_note,
+    standardize,
+)
 from fierce_tools.analysis._intervals import wilson
 from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_path
 from fierce_tools.analysis._neighbors import nearest_classes
@@ -27,7 +35,8 @@ class LinearProbe:
     `interval` is the probe's 95 % interval (Wilson's), `commonest` the accuracy of always saying training's commonest
     class. `by_strength` holds C, training and validation accuracy, `by_neighbors` k and validation accuracy (None where
     validation was not used), `by_class` the class, its examples, and the probe's and k-NN's accuracy on them. `choice`
-    says how `strength` and `neighbors` came about; of several folds they are the commonest.
+    says how `strength` and `neighbors` came about; of several folds they are the commonest. `constant`,
+    `train_constant`: every feature vector of that split is the same, and nothing can be read from it.
     """
 
     on: str
@@ -46,6 +55,8 @@ class LinearProbe:
     by_neighbors: tuple[tuple[int, float | None], ...] = ()
     by_class: tuple[tuple[str, int, float, float | None], ...] = ()
     choice: str = "chosen on validation"
+    constant: bool = False
+    train_constant: bool = False
 
     def report(self) -> Report:
         """The accuracies, and how the strength and k were chosen."""
@@ -67,6 +78,11 @@ class LinearProbe:
 
     def _notes(self) -> list[str]:
         notes = [f"Accuracies are fractions. Features are standardised on training; C and k are {self.choice}."]
+        if self.train_constant:
+            so = "the probe names the commonest class, and which neighbours are nearest is their order in the data"
+            notes.append(same_note(self.train_examples, so, "feature vectors of training"))
+        elif self.constant:
+            notes.append(same_note(self.examples, "every example gets the same class"))
         if self.train_examples < self.train_examples_given:
             notes.append(
                 f"Fitted on {self.train_examples} of {self.train_examples_given} training examples, drawn by the seed: "
@@ -143,6 +159,9 @@ def linear_probe(
         raise DataError(f"train_{on}: the {len(y)} examples to fit on are of one class", "a probe needs two")
     mean, deviation = moments(train_features[kept])
     x, test_x = (standardize(f, mean, deviation) for f in (train_features[kept], features))
+    nothing = all_the_same(train_features[kept])
+    if nothing:
+        x[:] = 0  # what differs is rounding
     val: Examples | None = None
     if val_features is not None and not missing and cross_fit is None and (fit_on is not None or not seen):
         judge = _checked("val_", on, val_features, val_truth, train_features, known)
@@ -169,6 +188,8 @@ def linear_probe(
         by_neighbors=by_neighbors,
         by_class=_by_class(truth, right, near, class_names if on == "labels" else None) if per_class else (),
         choice=choice,
+        constant=all_the_same(features),
+        train_constant=nothing,
     )
 
 

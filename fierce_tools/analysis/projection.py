@@ -9,7 +9,14 @@ from typing import Annotated
 import numpy as np
 
 from fierce_tools.analysis._collapse import Collapse, collapse
-from fierce_tools.analysis._features import check_features, check_labels, check_seed, row_blocks
+from fierce_tools.analysis._features import (
+    all_the_same,
+    check_features,
+    check_labels,
+    check_seed,
+    row_blocks,
+    same_note,
+)
 from fierce_tools.analysis._soft import probabilities
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Points, Report, Series, Table
@@ -24,7 +31,8 @@ class Projection:
 
     `templates` [3, 2] are the templates' own coordinates; `points` and `train_points` hold, for each of `classes`, the
     drawn examples' [n, 2]. The plane's ratio is the within/between ratio of those three classes in the plane, of all
-    their examples; Collapse is of all classes in the whole feature space.
+    their examples; Collapse is of all classes in the whole feature space. `constant`, `train_constant`: every feature
+    vector of that split is the same, and there are no clusters.
     """
 
     classes: tuple[int, ...]
@@ -36,6 +44,10 @@ class Projection:
     train_plane_ratio: float | None
     collapse: Collapse
     train_collapse: Collapse
+    examples: int = 0
+    train_examples: int = 0
+    constant: bool = False
+    train_constant: bool = False
 
     def report(self) -> Report:
         """Both splits' points on the same axes, and a row of figures for each."""
@@ -55,10 +67,19 @@ class Projection:
                 ("this split", self.plane_ratio, self.collapse),
             )
         )
+        same = [
+            same_note(count, "there are no clusters to measure", f"feature vectors of {where}")
+            for where, count, constant in (
+                ("training", self.train_examples, self.train_constant),
+                ("this split", self.examples, self.constant),
+            )
+            if constant
+        ]
         notes = (
             "The plane holds the three templates (head weight and bias; features with a 1), w0 at the origin.",
             "Within/between: squared distance to the class mean over that of class means to their mean, all classes.",
             "NC1-NC3 are 0 at full neural collapse: points, at equal lengths and angles, along the templates.",
+            *same,
         )
         return Report(
             "Penultimate features in the plane of three templates",
@@ -137,6 +158,10 @@ def projection(
         train_plane_ratio=train_ratio,
         collapse=collapse(features, labels, head_weight),
         train_collapse=collapse(train_features, train_labels, head_weight),
+        examples=len(features),
+        train_examples=len(train_features),
+        constant=all_the_same(features),
+        train_constant=all_the_same(train_features),
     )
 
 

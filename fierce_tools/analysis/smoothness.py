@@ -8,18 +8,23 @@ from typing import Annotated
 import numpy as np
 
 from fierce_tools.analysis._classes import check_temperature
+from fierce_tools.analysis._features import same_note, same_soft_labels
 from fierce_tools.analysis._soft import blocks, check_logits
 from fierce_tools.report import Report, Scalars
 
 
 @dataclass(frozen=True)
 class Smoothness:
-    """`gamma` is the share of smoothing (0 one-hot, 1 uniform), `confidence` the mean p of the true class."""
+    """`gamma` is the share of smoothing (0 one-hot, 1 uniform), `confidence` the mean p of the true class.
+
+    `constant`: every example has the same soft label, whatever its class.
+    """
 
     gamma: float
     confidence: float
     temperature: float
     examples: int
+    constant: bool = False
 
     def report(self) -> Report:
         """γ and the mean confidence label."""
@@ -30,7 +35,9 @@ class Smoothness:
             "training examples": self.examples,
         }
         note = "γ is the α of uniform label smoothing whose labels give the true class as much: 0 one-hot, 1 uniform."
-        return Report("Smoothness of the training soft labels", (Scalars("Smoothness", values),), (note,))
+        same = same_note(self.examples, "γ is that of one soft label, whatever the class", "soft labels")
+        notes = (note, same) if self.constant else (note,)
+        return Report("Smoothness of the training soft labels", (Scalars("Smoothness", values),), notes)
 
 
 def smoothness(
@@ -59,4 +66,5 @@ def smoothness(
         missing += float((e.sum(axis=0) / total).sum(dtype=np.float64))
         own += float((mine / total).sum(dtype=np.float64))
     examples = len(train_logits)
-    return Smoothness(missing / examples * classes / (classes - 1), own / examples, temperature, examples)
+    gamma = missing / examples * classes / (classes - 1)
+    return Smoothness(gamma, own / examples, temperature, examples, same_soft_labels(train_logits, temperature))

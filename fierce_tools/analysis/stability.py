@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fierce_tools.analysis._classes import ROOM, check_temperature, class_moments, names_of, some
+from fierce_tools.analysis._features import same_note, same_soft_labels
 from fierce_tools.analysis._soft import check_logits
 from fierce_tools.menu import unknown
 from fierce_tools.report import Report, Scalars, Table
@@ -21,7 +22,10 @@ FORMULAS = {
 
 @dataclass(frozen=True)
 class Stability:
-    """`stability` is 1 - the mean over classes of `spread` [C], which `variant` names; None for an empty class."""
+    """`stability` is 1 - the mean over classes of `spread` [C], which `variant` names; None for an empty class.
+
+    `constant`: every example has the same soft label, so that S is 1 and says nothing of classes.
+    """
 
     stability: float
     variant: str
@@ -30,6 +34,7 @@ class Stability:
     class_names: tuple[str, ...]
     counts: tuple[int, ...]
     spread: tuple[float | None, ...]
+    constant: bool = False
 
     def report(self) -> Report:
         """S and 1 - S, and the classes whose soft labels differ most from one another."""
@@ -46,9 +51,11 @@ class Stability:
             (self.class_names[c], self.counts[c], None if (s := self.spread[c]) is None else some(s)) for c in shown
         )
         title = "Spread within each class" if len(self.spread) <= ROOM else f"The {ROOM} classes of most spread"
+        same = same_note(sum(self.counts), "S is 1 and says nothing of classes", "soft labels")
         notes = (
             f"{self.variant}: 1 - S is the {FORMULAS[self.variant]}, averaged over classes.",
             "Shen et al. print 1 - S of .29 to .34. A scalar variance is at most .25, so theirs cannot be one.",
+            *((same,) if self.constant else ()),
         )
         return Report(
             "Stability of soft labels",
@@ -92,4 +99,5 @@ def stability(
         class_names=names_of(class_names, classes),
         counts=tuple(found.counts.tolist()),
         spread=tuple(s if n else None for s, n in zip(spread.tolist(), found.counts.tolist(), strict=True)),
+        constant=same_soft_labels(logits, temperature),
     )

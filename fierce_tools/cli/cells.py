@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 
 from fierce_tools.cli.progress import Shown, Students
 from fierce_tools.errors import Interrupted, TrainingError
+from fierce_tools.runs import remarks
 
 # What a workshop and a study tell of; everything else is of a lab's students.
 OF_RUNS = ("Found", "Begun", "Stepped", "Measured", "Ended", "StepBegun")
@@ -100,7 +101,8 @@ class Cells:
     def _end(self, event: Any) -> None:
         self._done += event.cell.epochs
         name = event.run.name if event.run is not None else event.cell.label
-        accuracy = event.figures().get("val_accuracy")
+        figures = event.figures()
+        accuracy = figures.get("val_accuracy")
         if self.mode == "jsonl":
             where = {"number": event.number + 1, "runs": event.cells, "run": name, "reused": event.reused}
             reason = None if event.error is None else str(event.error)
@@ -109,6 +111,7 @@ class Cells:
             self._line(f"run {event.number + 1}/{event.cells}  {name}  failed: {event.error}")
         elif self.mode != "off" and not event.reused:
             said = "" if accuracy is None else f"  val accuracy {accuracy:.4f}"
+            said += "".join(f"  warning: {remark.partition(':')[0]}" for remark in remarks(figures))
             self._line(f"run {event.number + 1}/{event.cells}  {name}{said}")
 
     def _line(self, line: str) -> None:

@@ -14,6 +14,7 @@ from fierce_tools.cli.analyze import distinct
 from fierce_tools.cli.infer import Data, DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, Save, extend
 from fierce_tools.errors import UsageError
+from fierce_tools.experiments import _defaults
 from fierce_tools.menu import EXPERIMENTS
 
 
@@ -75,6 +76,7 @@ def _command(name: str) -> Callable[..., None]:
             saving.save(Path(save), report, document)
 
     experiment.__name__ = name
-    experiment.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))
+    paragraphs = [*spec.doc.split("\n\n"), _defaults.note(name)]
+    experiment.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs).strip()
     own = [Parameter(o, "Experiment") for o in spec.options]
     return extend(experiment, own + [Parameter(o, "Students") for o in common.options])

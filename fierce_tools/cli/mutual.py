@@ -143,6 +143,9 @@ def _go(prepared: Any, group: Any, progress: str, format: str) -> None:
     text.say(learning(prepared))
     events = record_peers(prepared, group, ["fierce", *sys.argv[1:]])
     result = session.follow(events, group.run, prepared.epochs, progress, "mutual")
+    for peer in result["peers"]:
+        for remark in runs.remarks(peer):
+            text.say(f"warning: {Path(peer['run']).name}: {remark}")
     if format == "json":
         text.print_json(result)
     else:

@@ -131,6 +131,7 @@ def show(
         "run": run.path,
         "state": summary["state"],
         "error": summary["error"],
+        "warning": "; ".join(runs.remarks(metrics[-1] if metrics else {})),
         "command": shlex.join(map(str, info["command"])) if isinstance(info.get("command"), list) else None,
         "device": info.get("device"),
         "started": info.get("started"),

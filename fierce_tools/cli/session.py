@@ -33,7 +33,10 @@ def go(prepared: Any, run: runs.Run, progress: str) -> dict[str, Any]:
 
     announce(prepared, run)
     events = record(prepared, run, ["fierce", *sys.argv[1:]], **options_of(prepared.recipe, record))
-    return follow(events, run, prepared.epochs, progress)
+    result = follow(events, run, prepared.epochs, progress)
+    for remark in runs.remarks(result):
+        text.say(f"warning: {remark}")
+    return result
 
 
 def announce(prepared: Any, run: runs.Run) -> None:

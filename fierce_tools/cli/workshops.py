@@ -15,6 +15,7 @@ from fierce_tools.cli.infer import DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Parameter, Progress, RunsDir, Save, extend, pairs
 from fierce_tools.cli.planning import Settings, choice
 from fierce_tools.errors import UsageError
+from fierce_tools.experiments import _defaults
 from fierce_tools.menu import DATASETS, EXPERIMENTS
 
 
@@ -66,7 +67,8 @@ def command(name: str) -> Callable[..., None]:
         check_failed(document["results"][0]["values"].get("failed", ()))
 
     experiment.__name__ = name
-    experiment.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))
+    paragraphs = [*spec.doc.split("\n\n"), _defaults.note(name)]
+    experiment.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs).strip()
     parameters = [Parameter(o, "Experiment") for o in spec.options]
     whose = "Training"
     if "lab" in spec.arrays:

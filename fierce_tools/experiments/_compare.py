@@ -38,6 +38,7 @@ PAGES = {
     "Soft labels and features": ("gamma", "stability", "tightness", "probe", "mi"),
 }
 PAIRED = ("accuracy", "nll", "ece", "entropy")
+CONSTANT = "all feature vectors, or all soft labels, are the same: γ, S, within/between and probe say nothing"
 OPTIONS: dict[str, dict[str, Any]] = {"calibration": {"bootstrap": 0}}
 
 
@@ -170,6 +171,8 @@ def _asked(
     if "fit_on" in known:  # what is to be known of a choice, or why there is none
         notes |= dict.fromkeys(f"{source.label}: {note}" for note in answer.values.get("notes", ()))
     value: Any = answer.values
+    if value.get("constant") or value.get("train_constant"):
+        notes[f"{source.label}: {CONSTANT}."] = None
     for key in path:
         value = None if value is None else value[key]
     return None if value is None else float(value)

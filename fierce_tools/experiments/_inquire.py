@@ -63,8 +63,6 @@ def inquire(
         "results": [{"sources": sources, "values": plain(asdict(result))}],
     }  # fmt: skip
     report = result.report()
-    if "lab" in context:
-        report = replace(report, notes=(*report.notes, *context["lab"].notes))
     if len(found) == 1 and places.data is None:
         _keep(found[0], document, report)
     return report, document

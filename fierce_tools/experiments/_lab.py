@@ -14,6 +14,7 @@ import numpy as np
 from fierce_tools import __version__, arrayfile, checkpoints, recipe
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
+from fierce_tools.experiments import _defaults, _teacher_seeds
 from fierce_tools.experiments._gather import Loaded, Places, outputs_of, with_data
 from fierce_tools.experiments._ledger import Ledger
 from fierce_tools.outputs import Outputs
@@ -50,7 +51,10 @@ class Reused:
 
 @dataclass(frozen=True)
 class Lab:
-    """Data, teachers, and how students are trained; `listen` is given the ensemble's events, `store` keeps results."""
+    """Data, teachers, and how students are trained; `listen` is given the ensemble's events, `store` keeps results.
+
+    `matched` says how the teachers' classes were matched to the data's, where they are not the same.
+    """
 
     splits: Splits
     teachers: tuple[Teacher, ...]
@@ -60,7 +64,7 @@ class Lab:
     store: Path
     places: Places
     listen: Callable[[Any], None] = lambda event: None
-    notes: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> int:
@@ -144,6 +148,14 @@ class Lab:
             f"{o['optimizer']} {o['lr']:g}{falls}{inputs}, {self.seeds} seed{'' if self.seeds == 1 else 's'}; "
             f"{self.made.data['name']}, {sizes}."
         )
+
+    def notes(self, experiment: str, **own: Any) -> tuple[str, ...]:
+        """What a reader of its report should know: the teachers' seeds and classes, and what `fierce distill` does else.
+
+        `own` are the values of the experiment's own options.
+        """
+        taught = [_teacher_seeds.note([t.source for t in self.teachers])] if self.teachers else []
+        return (*taught, *self.matched, *filter(None, [_defaults.note(experiment, {**self.options, **own})]))
 
     @cached_property
     def normalization(self) -> Any:

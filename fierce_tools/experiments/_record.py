@@ -127,12 +127,14 @@ def estimate_warnings(recipe: Recipe, setup: Setup) -> list[str]:
 
     how = {k: recipe.loss[k] for k in ("similarity", "assignment", "tau", "similarity_scale")}
     model = cast(Classifier, setup.model)
-    collapsed, spread = separation(setup.anchors, **how, classes=len(model.head.bias))
-    if spread - collapsed >= TELLING_BITS:
+    bits = separation(setup.anchors, **how, classes=len(model.head.bias))
+    spread = bits.pop("spread")
+    worst = max(bits, key=lambda name: bits[name])
+    if spread - bits[worst] >= TELLING_BITS:
         return []
     return [
-        f"this estimate gives {collapsed:.2f} bits to collapsed features and {spread:.2f} to spread ones: it rewards "
-        "next to nothing; try a smaller --tau with --assignment soft, or a larger --similarity-scale"
+        f"this estimate gives {bits[worst]:.2f} bits to collapsed features ({worst}) and {spread:.2f} to spread ones: "
+        "it rewards next to nothing; try a smaller --tau with --assignment soft, or a larger --similarity-scale"
     ]
 
 

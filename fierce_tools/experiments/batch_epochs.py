@@ -177,7 +177,7 @@ def batch_epochs(
 
 
 def _notes(made: recipe.Recipe, asked: Sequence[int], everything: int, split: str, seeds: int) -> tuple[str, ...]:
-    many = f"{seeds} seeds" if seeds > 1 else "one seed"
+    many = f"{seeds} seeds ({', '.join(map(str, range(seeds)))})" if seeds > 1 else "one seed (0)"
     notes = [f"Soft labels of the {split} split; {setting(made)}, {many}. A larger batch takes fewer steps an epoch."]
     notes += [SD] if seeds > 1 else []
     larger = [str(b) for b in asked if b > everything]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ class MissingClass:
     dropped: tuple[str, ...]
     bias_correction: bool
     setting: str
+    notes: tuple[str, ...] = ()
 
     def report(self) -> Report:
         """Heat tables of classes and temperatures, their means as lines, and a table."""
@@ -60,7 +61,7 @@ class MissingClass:
         columns = ("teacher", "T" if self.by == "temperature" else "α", "missing", "sd", "overall", "sd", "bias")
         used = columns if self.bias_correction else columns[:-1]
         table = Table("Accuracy: means over what was dropped", used, tuple(row[: len(used)] for row in rows))
-        return Report("Missing class", (*heats, chart, table), (SD, self.setting))
+        return Report("Missing class", (*heats, chart, table), (SD, *self.notes, self.setting))
 
     def _kinds(self) -> list[tuple[str, str]]:
         return [("", ""), *([("_corrected", ", with bias")] if self.bias_correction else [])]
@@ -135,7 +136,9 @@ def missing_class(
     smoothed = labels == "smoothed"
     said_loss = formula(kd_weight, ce_weight, t2=t2 and not smoothed, soft="smoothed label" if smoothed else "teacher")
     by = "alpha" if smoothed else "temperature"
-    return MissingClass(found, by, tuple(dropped), bias_correction, f"{said_loss}; {lab.setting()}")
+    untaught = replace(lab, teachers=()) if smoothed else lab
+    notes = untaught.notes("missing-class", kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
+    return MissingClass(found, by, tuple(dropped), bias_correction, f"{said_loss}; {lab.setting()}", notes)
 
 
 def judged(dropped: Sequence[int], val: Outputs | None, test: Outputs) -> dict[str, Any]:

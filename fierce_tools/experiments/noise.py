@@ -139,6 +139,7 @@ def noise(
     if sizes and not checkpoints:
         notes.append("Without a checkpoint the examples are a random draw of each class, by seed.")
     notes.append(lab.setting())
+    notes += lab.notes("noise", temperature=temperature, kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
     return Noise(tuple(c | a for c, a in zip(conditions, said, strict=True)), tuple(measured), noise, tuple(notes))
 
 

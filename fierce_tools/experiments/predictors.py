@@ -136,6 +136,7 @@ def predictors(
             pairs = [(t["statistics"][key], t["accuracy"]) for t in teachers if t["statistics"][key] is not None]
             ranks[key] = rank(pairs, bootstrap) if len(pairs) >= FEWEST else None
     notes = [*missing, f"{formula(kd_weight, ce_weight, t2=t2)}, T = {temperature:g}; {lab.setting()}"]
+    notes += lab.notes("predictors", temperature=temperature, kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
     return Predictors(tuple(teachers), ranks, temperature, (_caution(len(checkpoints)), *notes))
 
 

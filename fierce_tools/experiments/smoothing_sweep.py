@@ -12,6 +12,7 @@ from fierce_tools import recipe
 from fierce_tools.analysis._soft import check_temperatures
 from fierce_tools.analysis.smoothness import smoothness
 from fierce_tools.errors import TrainingError, UsageError
+from fierce_tools.experiments import _teacher_seeds
 from fierce_tools.experiments._cells import Cell
 from fierce_tools.experiments._compare import mean_sd
 from fierce_tools.experiments._gather import Places, outputs_of
@@ -124,7 +125,7 @@ def smoothing_sweep(
             students.append(Student(temperature=temperature, **common))
             gamma_t = smoothness(teacher.train, labels, temperature=temperature).gamma
             conditions.append({"curve": OF_HARD, **about, "temperature": temperature, "gamma": gamma_t})
-    lab = replace(lab, teachers=tuple(teacher for teacher, _ in taught.values()))
+    untaught, lab = lab, replace(lab, teachers=tuple(teacher for teacher, _ in taught.values()))
     said = lab.train(students, _judge, "smoothing-sweep")
     found += [condition | answer for condition, answer in zip(conditions, said, strict=True)]
     found.sort(key=lambda e: CURVES.index(e["curve"]))
@@ -134,6 +135,9 @@ def smoothing_sweep(
         f"Teachers: {made.model['name']}, {made.train['epochs']} epochs of batches of {made.train['batch_size']}, "
         f"{setting(made)}.",
         *([SD] if lab.seeds > 1 else []),
+        f"A student has the teacher of its own seed, {_teacher_seeds.seeds(lab.each_seed)}"
+        f"{': sd is over seeds of teacher and student together' if lab.seeds > 1 else ''}.",
+        *untaught.notes("smoothing-sweep", kd_weight=kd_weight, ce_weight=ce_weight),
     )
     return SmoothingSweep(tuple(found), notes)
 

@@ -30,6 +30,7 @@ class TemperatureSweep:
     found: tuple[dict[str, Any], ...]
     teachers: dict[str, float]
     setting: str
+    notes: tuple[str, ...] = ()
 
     def report(self) -> Report:
         """Accuracy, agreement and divergence against T, and a table."""
@@ -56,7 +57,7 @@ class TemperatureSweep:
         )
         columns = ("teacher", "T", "accuracy", "sd", "agreement", "sd", "KL (nats)", "sd")
         own = ", ".join(f"{name} {value:.4f}" for name, value in self.teachers.items())
-        notes = (SD, f"Teachers' own accuracy: {own}.", self.setting)
+        notes = (SD, f"Teachers' own accuracy: {own}.", *self.notes, self.setting)
         return Report("Temperature sweep", (*charts, Table("Students by temperature", columns, tuple(rows))), notes)
 
 
@@ -104,4 +105,5 @@ def temperature_sweep(
         tuple(c | a for c, a in zip(conditions, said, strict=True)),
         {t.label: accuracy(t.test, labels) for t in checkpoints},
         f"{formula(kd_weight, ce_weight, t2=t2)}; {lab.setting()}",
+        lab.notes("temperature-sweep", kd_weight=kd_weight, ce_weight=ce_weight, t2=t2),
     )

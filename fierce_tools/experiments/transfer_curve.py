@@ -132,6 +132,7 @@ def transfer_curve(
     said = _train(lab, students, equal_steps)
     found = tuple(c | a for c, a in zip(conditions, said, strict=True))
     notes = [f"{formula(kd_weight, ce_weight, t2=t2)}, T = {temperature:g}; {lab.setting()}"]
+    notes += lab.notes("transfer-curve", temperature=temperature, kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
     if equal_steps:
         notes.append("As many steps for every size: epochs are those of the student of all examples.")
     if len(used) < len(set(sizes)):

@@ -22,6 +22,8 @@ PRESETS = {
 }  # fmt: skip
 
 MOST_ANCHORS = 1_000_000
+# A vector shorter than this has no direction: it is where torch's normalize stops giving unit length.
+SHORTEST = 1e-12
 
 
 def fierce(
@@ -107,9 +109,10 @@ def feature_entropy(
 
     s_bk = -‖f_b - a_k‖² (sqdist), <f_b, a_k> (dot) or their cosine, times the scale; q_b = softmax(s_b/τ) (soft),
     softmax((s_b + g_b)/τ) (gumbel-soft) or the one-hot of argmax(s_b + g_b), with the gradient of gumbel-soft
-    (gumbel-hard). τ is default_tau where none is given. features [N, D], anchors [M, K, D] or [K, D]; several
-    codebooks: the mean of their Ĥ. Raises UsageError for a tau or scale not above 0, an unknown word, or widths that
-    differ.
+    (gumbel-hard). τ is default_tau where none is given. A feature vector of norm 0, which is as near to every anchor by
+    cosine or dot, puts its whole mass on the first, so that a dead network has 0 bits; short ones are spread evenly by
+    dot, which rewards a small norm. features [N, D], anchors [M, K, D] or [K, D]; several codebooks: the mean of their
+    Ĥ. Raises UsageError for a tau or scale not above 0, an unknown word, or widths that differ.
     """
     tau = default_tau(similarity, features.shape[-1]) if tau is None else tau
     if not tau > 0 or not similarity_scale > 0:
@@ -122,10 +125,11 @@ def feature_entropy(
         )
     # In float32 whatever autocast does: the entropy is a difference of near-equal masses.
     with torch.autocast(features.device.type, enabled=False):
-        s = similarity_scale * _similarity(
-            features.float() if features.dtype.itemsize < 4 else features, books, similarity
-        )
-        return entropy_bits(_assign(s, assignment, tau).mean(dim=1)).mean()
+        features = features.float() if features.dtype.itemsize < 4 else features
+        q = _assign(similarity_scale * _similarity(features, books, similarity), assignment, tau)
+        if similarity != "sqdist":  # a distance from 0 is as good as any other
+            q = torch.where(_without_direction(features), _on_the_first(q), q)
+        return entropy_bits(q.mean(dim=1)).mean()
 
 
 def default_tau(similarity: str, feature_dim: int) -> float:
@@ -141,10 +145,27 @@ def _similarity(features: Tensor, books: Tensor, similarity: str) -> Tensor:
     if similarity == "sqdist":
         return -torch.cdist(features, books, compute_mode="donot_use_mm_for_euclid_dist").square()
     if similarity == "cosine":
-        return F.normalize(features, dim=-1) @ F.normalize(books, dim=-1).transpose(1, 2)
+        # The cosine has no gradient at 0, and 1/|f| grows beyond bounds on the way. A vector without direction is taken
+        # as it is, <f, a/|a|>: the gradient it would have at length 1, large enough to leave and never infinite.
+        towards = torch.where(_without_direction(features), features, F.normalize(features, dim=-1))
+        return towards @ F.normalize(books, dim=-1).transpose(1, 2)
     if similarity == "dot":
         return features @ books.transpose(1, 2)
     raise UsageError(f"--similarity is {similarity!r}, expected cosine, dot or sqdist")
+
+
+def _without_direction(features: Tensor) -> Tensor:
+    """Which rows [N, 1] of features [N, D] have norm 0."""
+    return torch.linalg.vector_norm(features.detach(), dim=-1, keepdim=True) <= SHORTEST
+
+
+def _on_the_first(q: Tensor) -> Tensor:
+    """All mass on the first anchor, with the gradient of the assignments q [M, N, K], as gumbel-hard's.
+
+    The mass alone is a constant, and a feature at 0 could never leave; by q it moves towards anchors of less mass.
+    """
+    first = (torch.arange(q.shape[-1], device=q.device) == 0).to(q.dtype)
+    return first + (q - q.detach())
 
 
 def _assign(s: Tensor, assignment: str, tau: float) -> Tensor:
@@ -164,11 +185,12 @@ def separation(
     tau: float | None,
     similarity_scale: float = 1.0,
     classes: int = 10,
-) -> tuple[float, float]:
-    """Ĥ in bits of collapsed and of spread features: does this estimate tell them apart?
+) -> dict[str, float]:
+    """Ĥ in bits of features that are all zero, one point, tight clusters and spread: does the estimate tell them apart?
 
-    Spread: 2,000 draws of N(0, 1) in the anchors' space, over their range where they are one-dimensional. Collapsed:
-    one such draw for each class, repeated. An estimate whose two values are close rewards nothing.
+    Spread: 2,000 draws of N(0, 1) in the anchors' space, over their range where they are one-dimensional. Tight
+    clusters: one such draw for each class, repeated; one point: one draw alone. An estimate that gives any of the first
+    three about as much as spread features rewards nothing.
     """
     books = anchors if anchors.dim() == 3 else anchors.unsqueeze(0)
     generator = torch.Generator().manual_seed(0)
@@ -176,12 +198,12 @@ def separation(
     if books.shape[-1] == 1:
         low, high = float(books.min()), float(books.max())
         spread = low + (high - low) * torch.rand(2000, 1, generator=generator)
-    collapsed = spread[:classes].repeat(2000 // classes + 1, 1)[:2000]
+    tried = {
+        "all zero": torch.zeros_like(spread),
+        "one point": spread[:1].expand_as(spread),
+        "tight clusters": spread[:classes].repeat(2000 // classes + 1, 1)[:2000],
+        "spread": spread,
+    }
+    how = {"similarity": similarity, "assignment": assignment, "tau": tau, "similarity_scale": similarity_scale}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        values = [
-            feature_entropy(
-                f, books.cpu(), similarity=similarity, assignment=assignment, tau=tau, similarity_scale=similarity_scale
-            )
-            for f in (collapsed, spread)
-        ]
-    return float(values[0]), float(values[1])
+        return {name: float(feature_entropy(f, books.cpu(), **how)) for name, f in tried.items()}  # type: ignore[arg-type]

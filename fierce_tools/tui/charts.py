@@ -12,6 +12,7 @@ from textual.strip import Strip
 
 from fierce_tools import query
 from fierce_tools.errors import UsageError
+from fierce_tools.runs import constant_features
 from fierce_tools.tui import series
 from fierce_tools.tui.cells import fit
 from fierce_tools.tui.chart import Plot, draw, ink
@@ -103,7 +104,9 @@ class Charts(Pane):
         if kept is None or kept[0] != key:
             curves = tuple(self.curve(c, metric) for c in self.chosen)
             lost = sum(series.gaps(c.y) for c in curves)
-            note = f"{lost} gap{'s' * (lost != 1)}" if lost else ""
+            dead = metric == "val_feature_entropy" and any(_constant(c) for c in self.chosen)
+            notes = ("constant features" if dead else "", f"{lost} gap{'s' * (lost != 1)}" if lost else "")
+            note = ", ".join(filter(None, notes))
             label = "s" if self.axis == "time" else self.axis
             kept = (
                 key,
@@ -218,6 +221,12 @@ class Charts(Pane):
             for i, x in enumerate(curves[0].x.tolist()):
                 rows.append((c.label, _value(x), *(_value(curve.y[i]) for curve in curves)))
         return Sheet("curves", ("run", self.axis, *shown), tuple(rows))
+
+
+def _constant(chosen: Chosen) -> bool:
+    """Whether a run, or one of a group, ends with features that are all the same."""
+    rows = [m.history.rows[-1] for m in chosen.members or (chosen,) if m.history.rows]
+    return any(constant_features(row.get("val_feature_entropy")) for row in rows)
 
 
 def _value(value: float) -> float | None:

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from fierce_tools import same
 from fierce_tools.report import Cell, Table
+from fierce_tools.runs import constant_features
 from fierce_tools.tui import questions, tables
 from fierce_tools.tui.blocks import Words
 from fierce_tools.tui.jobs import Job, JobNews
@@ -65,8 +66,13 @@ def figures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
             ]
             values = [row.get(key) if row is not None else None for row in at]
             if any(v is not None for v in values):
-                found.append((f"{name}, {which}", *values))
+                found.append((f"{name}, {which}", *(_marked(key, v) for v in values)))
     return Table("How they came out, on validation", ("figure", *rows), tuple(found))
+
+
+def _marked(key: str, value: Any) -> Cell:
+    """A figure; the feature entropy of features that are all the same says so."""
+    return "0 (constant)" if key == "val_feature_entropy" and constant_features(value) else value
 
 
 def _best(epochs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -59,8 +59,10 @@ def read(run: Run) -> Facts:
             document = said or {}
         except (FierceError, OSError) as error:
             problems.append(str(error))
+    metrics = run.metrics()
+    problems += runs.remarks(metrics[-1] if metrics else {})
     return Facts(
-        info, runs.state(run, info), recipe, run.metrics(), tensors, document, sizes(run.path), log_tail(run.path),
+        info, runs.state(run, info), recipe, metrics, tensors, document, sizes(run.path), log_tail(run.path),
         students(run), runs.lineage(run), problems,
     )  # fmt: skip
 

@@ -128,13 +128,6 @@ def test_bits_by_hand():
     assert codebook_bits(np.array([[2.0, 0], [-3, 0]]), np.array([[1.0, 0], [-1, 0]]), 0.01) == pytest.approx(1)
 
 
-def test_constant_features_and_dead_dimensions_are_no_error():
-    assert bits(np.full((50, 4), 3.0)) == pytest.approx(np.log2(100))
-    features = RNG.standard_normal((300, 6))
-    features[:, 2] = 0
-    assert 0 < bits(features) < np.log2(100)
-
-
 def test_seed_and_codebook_are_options_and_several_codebooks_average():
     features = RNG.standard_normal((300, 6)).astype(np.float32)
     assert bits(features, codebook_seed=1) != bits(features)

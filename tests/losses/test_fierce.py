@@ -53,12 +53,12 @@ def test_between_nothing_and_log2_k(similarity: str, assignment: str) -> None:
     ],
 )
 def test_the_hard_estimates_plug_in_expectation(batch: int, k: int, bits: float, sd: float) -> None:
-    """Under uniform assignment, as with similarities that are all the same; ten draws against the measured mean."""
+    """Under uniform assignment, as with anchors that are all the same; ten draws against the measured mean."""
     torch.manual_seed(1)
-    zeros, codebook = torch.zeros(batch, 3), anchors(3, num_anchors=k)
+    ones, codebook = torch.ones(batch, 3), anchors(3, num_anchors=k)[:, :1].expand(-1, k, -1)
     mean = (
         sum(
-            float(feature_entropy(zeros, codebook, similarity="dot", assignment="gumbel-hard", tau=1.0))
+            float(feature_entropy(ones, codebook, similarity="dot", assignment="gumbel-hard", tau=1.0))
             for _ in range(10)
         )
         / 10
@@ -88,9 +88,10 @@ def test_several_codebooks_are_averaged() -> None:
 @pytest.mark.parametrize("width", [8, 64, 512, 4096])
 def test_the_defaults_tell_collapsed_from_spread(width: int) -> None:
     torch.manual_seed(0)
-    collapsed, spread = separation(anchors(width), similarity="cosine", assignment="soft", tau=None)
-    assert collapsed < math.log2(10) + 1.5
-    assert spread - collapsed > 1
+    bits = separation(anchors(width), similarity="cosine", assignment="soft", tau=None)
+    assert bits["all zero"] == 0
+    assert bits["one point"] < bits["tight clusters"] < math.log2(10) + 1.5
+    assert bits["spread"] - bits["tight clusters"] > 1
 
 
 @pytest.mark.parametrize(("preset", "width"), [("age", 1), ("hyperspectral", 100), ("few-shot", 512)])
@@ -99,8 +100,10 @@ def test_the_presets_tell_collapsed_from_spread(preset: str, width: int) -> None
     torch.manual_seed(0)
     made = {k: options[k] for k in ("num_anchors", "anchor_distribution", "anchor_scale", "codebooks")}
     how = {k: options[k] for k in ("similarity", "assignment", "tau", "similarity_scale")}
-    collapsed, spread = separation(anchors(width, **made), **how)
-    assert spread - collapsed > 0.5
+    bits = separation(anchors(width, **made), **how)
+    spread = bits.pop("spread")
+    assert list(bits) == ["all zero", "one point", "tight clusters"]
+    assert spread - max(bits.values()) > 0.5
 
 
 def test_the_papers_own_few_shot_estimate_cannot_tell() -> None:
@@ -108,8 +111,9 @@ def test_the_papers_own_few_shot_estimate_cannot_tell() -> None:
     torch.manual_seed(0)
     book = anchors(512, anchor_distribution="symmetric", anchor_scale=0.01)
     for assignment in ASSIGNMENTS:
-        collapsed, spread = separation(book, similarity="cosine", assignment=assignment, tau=1.0)
-        assert abs(spread - collapsed) < 0.1
+        bits = separation(book, similarity="cosine", assignment=assignment, tau=1.0)
+        assert abs(bits["spread"] - bits["tight clusters"]) < 0.1
+        assert abs(bits["spread"] - bits["one point"]) < 0.1
 
 
 def test_separation_leaves_the_random_generator_alone() -> None:
