@@ -189,8 +189,8 @@ def test_a_student_learns_its_own_columns_of_a_teacher(run: str) -> None:
 
 def test_students_of_an_experiment_learn_their_own_columns(run: str, tmp_path: Path) -> None:
     from fierce_tools import sources
-    from fierce_tools.experiments._gather import Places
     from fierce_tools.experiments._lab import lab
+    from fierce_tools.experiments._loading import Places
 
     np.savez("b.npz", **scene(("owl", "cat", "dog"), seed=3))
     np.savez("a.npz", **scene(KNOWN, seed=3))

@@ -13,7 +13,7 @@ import pytest
 from fierce_tools import sources
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask, plain
-from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.experiments._loading import Places, outputs_of
 from fierce_tools.menu import ANALYSES
 from fierce_tools.report import from_dict
 

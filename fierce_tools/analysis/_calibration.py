@@ -15,6 +15,7 @@ from fierce_tools.analysis._metrics import (
     ece,
     equal_mass,
     equal_width,
+    finite_mean,
     mce,
     nll,
     per_example,
@@ -34,6 +35,7 @@ AT_ONCE = 32
 class Figures:
     """Accuracy and calibration errors as fractions; NLL in nats; Brier score 0 to 2 (summed over classes).
 
+    The NLL is of the examples whose label has a probability above 0, as it is infinite for the others.
     `rms` is the root mean squared calibration error over equal-mass bins, `rms_debiased` the same less the bias of few
     examples (0 where nothing is left).
     """
@@ -79,7 +81,7 @@ class Judged:
         square, unbiased = debiased_square(self.confidence, self.correct, bins=bins)
         return Figures(
             accuracy=float(self.correct.mean()),
-            nll=float(self.loss.mean(dtype=np.float64)),
+            nll=finite_mean(self.loss),
             brier=float(self.squared.mean()),
             ece=ece(self.confidence, self.correct, bins=bins),
             ece_equal_mass=ece(self.confidence, self.correct, bins=bins, which=equal_mass(self.confidence, bins)),
@@ -126,10 +128,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, floa
     """The temperature with the least NLL on these examples, and the NLL at 1 and there, in nats.
 
     Looked for over log T, in which the NLL has one valley; never worse than T = 1. Where the NLL falls all the way to
-    an end of the range, it is that end. Source: Guo et al. 2017.
+    an end of the range, it is that end. Labels of probability 0 keep it at every temperature and count nothing; without
+    any other the NLL is NaN and the temperature 1. Source: Guo et al. 2017.
     """
     from scipy.optimize import minimize_scalar
 
+    kept = np.isfinite(per_example(logits, labels).loss[0])
+    if not kept.any():
+        return 1.0, float("nan"), float("nan")
+    if not kept.all():
+        logits, labels = logits[kept], labels[kept]
     found = minimize_scalar(
         lambda log_t: nll(logits, labels, float(np.exp(log_t))),
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
@@ -147,7 +155,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[float, floa
 
 def doubts(before: Judged, after: Judged, validation: float) -> list[str]:
     """A line where the temperature fitted on validation, of that NLL at 1, does not serve the evaluated examples."""
-    plain, scaled = (float(side.loss.mean(dtype=np.float64)) for side in (before, after))
+    plain, scaled = (finite_mean(side.loss) for side in (before, after))
     worse = scaled > plain and f"{scaled:.4g}" != f"{plain:.4g}"
     ask = "are validation examples ones it was trained on, or too"
     if worse:
@@ -173,7 +181,8 @@ def intervals(
     for one in judged:
         gap = np.zeros((examples, bins))
         gap[np.arange(examples), equal_width(one.confidence, bins)] = one.confidence - one.correct
-        columns.append(np.column_stack([one.correct, one.loss, one.squared, gap]))
+        finite = np.isfinite(one.loss)
+        columns.append(np.column_stack([one.correct, np.where(finite, one.loss, 0), one.squared, finite, gap]))
     table = np.hstack(columns).astype(np.float64)
     rng = np.random.default_rng(seed)
     drawn = np.empty((resamples, table.shape[1]))
@@ -182,10 +191,11 @@ def intervals(
         weights = [np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(count)]
         drawn[start : start + count] = np.array(weights, dtype=np.float64) @ table / examples
     found = []
-    for start in range(0, table.shape[1], 3 + bins):
-        part = drawn[:, start : start + 3 + bins]
-        each = np.column_stack([part[:, :3], np.abs(part[:, 3:]).sum(axis=1)])
-        low, high = np.quantile(each, (0.025, 0.975), axis=0)
+    for start in range(0, table.shape[1], 4 + bins):
+        correct, loss, squared, finite, *gaps = drawn[:, start : start + 4 + bins].T
+        loss = np.divide(loss, finite, out=np.full_like(loss, np.nan), where=finite > 0)
+        each = np.column_stack([correct, loss, squared, np.abs(gaps).sum(axis=0)])
+        low, high = np.nanquantile(each, (0.025, 0.975), axis=0) if finite.any() else (each[0], each[0])
         names = ("accuracy", "nll", "brier", "ece")
         found.append({n: (float(a), float(b)) for n, a, b in zip(names, low, high, strict=True)})
     return found

@@ -20,7 +20,7 @@ from fierce_tools.analysis._calibration import (
     judge_folds,
 )
 from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out
-from fierce_tools.analysis._metrics import ece, per_example, risks
+from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example, risks
 from fierce_tools.analysis._soft import check_logits, check_temperatures
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Lines, Report, Scalars, Series, Table
@@ -46,7 +46,8 @@ class Calibration:
     `temperature` was fitted on validation, or is the geometric mean of `fold_temperatures`; where there was nothing to
     fit it on, it and all that follows from it are None. `fit_nll_before` and `fit_nll_after` are the NLL, in nats, of
     the examples it was fitted on. `ece_at` and `nll_at` [T] run over `temperatures`, on the evaluated examples;
-    `accuracy_at` over `coverage`, the share of the most confident.
+    `accuracy_at` over `coverage`, the share of the most confident. `nll_infinite` counts the examples whose label has a
+    probability of 0, which no NLL here counts.
     """
 
     before: Figures
@@ -69,6 +70,7 @@ class Calibration:
     bins: int
     examples: int
     notes: tuple[str, ...] = ()
+    nll_infinite: int = 0
 
     def report(self) -> Report:
         """The temperature, every figure before and after, both against the temperature, reliability and coverage."""
@@ -223,7 +225,13 @@ def calibration(
     temperature = float(np.exp(np.mean(np.log(fitted)))) if len(fitted) > 1 else next(iter(fitted), None)
     curve = per_example(logits, labels, (*temperatures, *(() if temperature is None else (temperature,))))
     errors = [ece(c, curve.correct, bins=bins) for c in curve.confidence]
-    losses = curve.loss.mean(axis=1, dtype=np.float64).tolist()
+    losses = [finite_mean(row) for row in curve.loss]
+    gone = infinite(before.loss)
+    if gone:
+        notes.append(
+            f"The NLL is infinite for {gone} of {len(labels)} examples, whose label has a probability of 0; NLLs are "
+            "of the others."
+        )
     coverage, right = _covered(1 - risks(before.confidence, before.correct))
     return Calibration(
         before=before.figures(bins),
@@ -245,6 +253,7 @@ def calibration(
         accuracy_at=right,
         bins=bins,
         examples=len(logits),
+        nll_infinite=gone,
         notes=tuple(notes),
     )
 

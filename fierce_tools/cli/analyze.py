@@ -108,7 +108,7 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools import sources
         from fierce_tools.cli import saving
         from fierce_tools.experiments._ask import ask
-        from fierce_tools.experiments._gather import Places
+        from fierce_tools.experiments._loading import Places, of_data
         from fierce_tools.outputs import Keys
         from fierce_tools.report import combine
 
@@ -158,7 +158,8 @@ def _command(name: str) -> Callable[..., None]:
                 kept = sources.images_path(answer.path) if answer.path is not None else None
                 pictures.show(source, answer.report, split, places, show=shown, montage=sheet, kept=kept)
         if save is not None:
-            saving.save(Path(save), report, document)
+            of = of_data(found[0]) if found[0].checkpoint and data is None else {}
+            saving.save(Path(save), report, document, of)
 
     analyze.__name__ = name
     analyze.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in spec.doc.split("\n\n"))

@@ -75,7 +75,7 @@ def compare(
     from fierce_tools.cli import saving
     from fierce_tools.cli.analyze import distinct, whole
     from fierce_tools.experiments._compare import compare as work
-    from fierce_tools.experiments._gather import Places
+    from fierce_tools.experiments._loading import Places
     from fierce_tools.outputs import Keys
 
     root = runs.folder(runs_dir)

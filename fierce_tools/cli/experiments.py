@@ -52,8 +52,8 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools.cli import saving
         from fierce_tools.cli.progress import Students
         from fierce_tools.cli.session import tune_allocator
-        from fierce_tools.experiments._gather import Places
         from fierce_tools.experiments._inquire import inquire
+        from fierce_tools.experiments._loading import Places
 
         if save is not None:
             saving.check(Path(save), 1)

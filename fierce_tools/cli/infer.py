@@ -47,7 +47,7 @@ def infer(
     from fierce_tools import outputs, sources
     from fierce_tools.cli.analyze import whole
     from fierce_tools.errors import DataError, UsageError
-    from fierce_tools.experiments._gather import Places, outputs_of
+    from fierce_tools.experiments._loading import Places, outputs_of
     from fierce_tools.experiments._measured import figures_of
 
     found = sources.locate(path, runs.folder(runs_dir), epochs=whole(epochs))

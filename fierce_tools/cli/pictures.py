@@ -17,7 +17,7 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Images, Report
 
 if TYPE_CHECKING:
-    from fierce_tools.experiments._gather import Places
+    from fierce_tools.experiments._loading import Places
     from fierce_tools.sources import Source
 
 
@@ -96,7 +96,7 @@ def show(
     wanted = list(dict.fromkeys(i for block in blocks for i in block.index))
     found = sources.kept_images(kept, source.sha256) if kept is not None and not places.fresh else None
     if found is None or not set(wanted) <= set(found):
-        from fierce_tools.experiments._gather import images_of
+        from fierce_tools.experiments._loading import images_of
 
         found = images_of(source, split, wanted, places)
         if kept is not None:

@@ -77,7 +77,7 @@ def reproduce(
         raise UsageError(f"{path} has no quick form", "leave out --quick")
     from fierce_tools.cli.cells import watched
     from fierce_tools.cli.session import tune_allocator
-    from fierce_tools.experiments._gather import Places
+    from fierce_tools.experiments._loading import Places
     from fierce_tools.experiments._study import Studio
     from fierce_tools.experiments._verdicts import judged
     from fierce_tools.training.train import pick_device

@@ -42,8 +42,11 @@ def check(path: Path, sources: int) -> None:
         figures.check(path)
 
 
-def save(path: Path, report: Report, document: Mapping[str, Any]) -> None:
-    """Write a report or its document (as `--format json` prints it) to a file, whole or not at all."""
+def save(path: Path, report: Report, document: Mapping[str, Any], about: Mapping[str, Any] | None = None) -> None:
+    """Write a report or its document (as `--format json` prints it) to a file, whole or not at all.
+
+    `about` is written beside arrays, such as the fingerprint of the data that they are of.
+    """
     kind = path.suffix.lower()
     if kind in FIGURES:
         from fierce_tools.cli import figures
@@ -58,7 +61,7 @@ def save(path: Path, report: Report, document: Mapping[str, Any]) -> None:
     elif kind == ".csv":
         files.write_text(path, as_csv(report))
     else:
-        _arrays(path, document)
+        _arrays(path, document, about or {})
     text.say(f"saved: {path} ({KINDS[kind]})")
 
 
@@ -96,7 +99,7 @@ def as_csv(report: Report) -> str:
     return out.getvalue()
 
 
-def _arrays(path: Path, document: Mapping[str, Any]) -> None:
+def _arrays(path: Path, document: Mapping[str, Any], more: Mapping[str, Any]) -> None:
     import numpy as np
 
     from fierce_tools import arrayfile
@@ -113,7 +116,7 @@ def _arrays(path: Path, document: Mapping[str, Any]) -> None:
     if not arrays:
         raise UsageError(f"--save {path}: this answer has no arrays", "save it as .json or .md")
     about = {"format": "result", "version": 1, **{k: v for k, v in document.items() if k not in ("format", "results")}}
-    about |= {"source": result["source"], "input_sha256": result["input_sha256"]}
+    about |= {"source": result["source"], "input_sha256": result["input_sha256"], **more}
     if path.suffix.lower() == ".safetensors":
         arrayfile.save_arrays(path, arrays, about)
         return

@@ -62,7 +62,7 @@ def sweep(
     16:1024:*2; values of an option that takes several, such as augment, are joined by +: augment=none,flip,flip+crop:4.
     """
     from fierce_tools.cli import saving
-    from fierce_tools.experiments._gather import Places
+    from fierce_tools.experiments._loading import Places
     from fierce_tools.experiments._sweep import cells, parse, values_of
     from fierce_tools.experiments._sweep import sweep as work
     from fierce_tools.experiments._workshop import Workshop

@@ -41,8 +41,8 @@ def command(name: str) -> Callable[..., None]:
         from fierce_tools.cli import saving
         from fierce_tools.cli.cells import check_failed, watched
         from fierce_tools.cli.session import tune_allocator
-        from fierce_tools.experiments._gather import Places
         from fierce_tools.experiments._inquire import inquire
+        from fierce_tools.experiments._loading import Places
 
         if words:
             raise UsageError(

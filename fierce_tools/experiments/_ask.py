@@ -12,7 +12,8 @@ import numpy as np
 
 from fierce_tools import __version__, arrayfile, binding, files, sources
 from fierce_tools.experiments import _chosen
-from fierce_tools.experiments._gather import Places, gather
+from fierce_tools.experiments._gather import gather
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import ANALYSES
 from fierce_tools.outputs import Keys
 from fierce_tools.report import Report, from_dict

@@ -10,10 +10,11 @@ import numpy as np
 
 from fierce_tools import binding, checkpoints, outputs, same
 from fierce_tools.analysis._choice import SeenValidation
-from fierce_tools.analysis._metrics import ece, finite_mean, per_example
+from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask
-from fierce_tools.experiments._gather import Places, names_of, outputs_of, refuse_keys, relabelled
+from fierce_tools.experiments._gather import names_of, refuse_keys, relabelled
+from fierce_tools.experiments._loading import Places, outputs_of
 from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
 from fierce_tools.report import Cell, Report, Table
@@ -127,9 +128,13 @@ def compare(
     rows, examples = [], {}
     for label, members in groups.items():
         found = [scores_of(s, split, where, named) for s in members]
-        for made in found:
-            notes |= dict.fromkeys(made.notes)
         examples[label] = [_examples(o, s, temperature) for o, s in zip(found, members, strict=True)]
+        for s, made, e in zip(members, found, examples[label], strict=True):
+            gone = infinite(e["each"]["nll"])
+            infinities = (
+                f"{s.label}: the NLL is infinite for {gone} of {len(made.logits)} examples, and is of the others."
+            )
+            notes |= dict.fromkeys((*made.notes, *([infinities] if gone else ())))
         figures: dict[str, tuple[float | None, ...]] = {k: tuple(float(e[k]) for e in examples[label]) for k in PAIRED}
         for key, (_, analysis, path) in FIGURES.items():
             if analysis and key not in skip:
@@ -215,8 +220,12 @@ def _paired(
                 at = float(np.mean([m["ece"] for m in members]) - np.mean([m["ece"] for m in base]))
             else:
                 each = _mean_of(members, key) - _mean_of(base, key)
-                gap, at = each[draws].mean(axis=1), float(each.mean())
-            low, high = np.percentile(gap, (2.5, 97.5))
+                each = np.where(np.isfinite(each), each, np.nan)  # an infinite NLL counts nothing on either side
+                if np.isnan(each).all():
+                    row[key] = (float("nan"),) * 3
+                    continue
+                gap, at = np.nanmean(each[draws], axis=1), float(np.nanmean(each))
+            low, high = np.nanpercentile(gap, (2.5, 97.5))
             row[key] = (at, float(low), float(high))
         found[label] = row
     return found
@@ -236,7 +245,7 @@ def _pairing(one: dict[str, Any], two: dict[str, Any]) -> same.Pairing:
 
 
 def _mean_of(members: list[dict[str, Any]], key: str) -> np.ndarray:
-    return np.mean([m["each"][key] for m in members], axis=0)
+    return np.asarray(np.mean([m["each"][key] for m in members], axis=0))
 
 
 def _ece_of(members: list[dict[str, Any]], rows: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fierce_tools import sources
 from fierce_tools.analysis.agreement import agreement
-from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.experiments._loading import Places, outputs_of
 from fierce_tools.experiments._measured import figures_of
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Cell, Report, Table

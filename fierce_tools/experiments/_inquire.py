@@ -11,7 +11,7 @@ from typing import Any
 from fierce_tools import __version__, arrayfile, binding, files, recipe
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments._ask import plain
-from fierce_tools.experiments._gather import Places
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import EXPERIMENTS
 from fierce_tools.report import Report
 from fierce_tools.sources import Source

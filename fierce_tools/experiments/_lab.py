@@ -15,8 +15,8 @@ from fierce_tools import __version__, arrayfile, checkpoints, recipe
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments import _defaults, _teacher_seeds
-from fierce_tools.experiments._gather import Loaded, Places, outputs_of, with_data
 from fierce_tools.experiments._ledger import Ledger
+from fierce_tools.experiments._loading import Loaded, Places, outputs_of, with_data
 from fierce_tools.outputs import Outputs
 from fierce_tools.sources import Source
 from fierce_tools.training.batches import measure
@@ -150,7 +150,7 @@ class Lab:
         )
 
     def notes(self, experiment: str, **own: Any) -> tuple[str, ...]:
-        """What a reader of its report should know: the teachers' seeds and classes, and what `fierce distill` does else.
+        """What a reader of its report should know: the teachers' seeds and classes, what `fierce distill` does else.
 
         `own` are the values of the experiment's own options.
         """
@@ -264,6 +264,7 @@ def _taught(
     teachers: list[Teacher] = []
     notes: list[str] = []
     first: Splits | None = None
+    prints = ""
     document: dict[str, dict[str, Any]] = {}
     for source in found:
         if not source.checkpoint:
@@ -273,11 +274,11 @@ def _taught(
         assert columns is not None
         notes += [columns.note] if columns.note else []
         if first is None:
-            first = splits
+            first, prints = splits, loaded.fingerprint
             document = (
                 {"data": {"name": places.data}} if places.data else {"data": loaded.checkpoint.recipe.as_dict()["data"]}
             )
-        elif not _same(first, splits):
+        elif prints != loaded.fingerprint or not _same(first, splits):
             raise DataError(
                 f"{source.label} and {found[0].label} were trained on different data, or cut differently",
                 "ask them one at a time",
@@ -306,8 +307,8 @@ def _fingerprint(splits: Splits) -> str:
 
 
 def _same(one: Splits, other: Splits) -> bool:
+    """Whether the same data are cut alike."""
     pairs = [(getattr(one, k), getattr(other, k)) for k in ("train", "val", "test")]
     return one.class_names == other.class_names and all(
-        np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels) and a.images.shape == b.images.shape
-        for a, b in pairs
+        np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels) for a, b in pairs
     )

@@ -15,8 +15,8 @@ from fierce_tools.errors import FierceError, Interrupted, UsageError
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._cells import Cell, Ended
 from fierce_tools.experiments._compare import compare
-from fierce_tools.experiments._gather import Places, images_of
 from fierce_tools.experiments._inquire import inquire
+from fierce_tools.experiments._loading import Places, images_of
 from fierce_tools.experiments._mutual import means, whole
 from fierce_tools.experiments._workshop import Workshop
 from fierce_tools.menu import ANALYSES, EXPERIMENTS, literal

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fierce_tools import binding, files, recipe, runs, same, sources
 from fierce_tools.errors import FierceError, Interrupted, UsageError
 from fierce_tools.experiments._cells import Begun, Cell, Ended, Found, Measured, Stepped
-from fierce_tools.experiments._gather import Places
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import DATASETS
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run

@@ -14,7 +14,7 @@ from fierce_tools.analysis.entropy import ALPHAS, alpha_of, smoothing_entropy
 from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments._cells import Cell
 from fierce_tools.experiments._compare import mean_sd
-from fierce_tools.experiments._gather import Places, outputs_of
+from fierce_tools.experiments._loading import Places, outputs_of
 from fierce_tools.experiments._seeds import SD, band, four
 from fierce_tools.experiments._workshop import Workshop, setting, source_of
 from fierce_tools.report import Block, Heat, Lines, Report, Series, Table

@@ -15,8 +15,8 @@ from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments import _teacher_seeds
 from fierce_tools.experiments._cells import Cell
 from fierce_tools.experiments._compare import mean_sd
-from fierce_tools.experiments._gather import Places, outputs_of
 from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._loading import Places, outputs_of
 from fierce_tools.experiments._seeds import SD, band, formula, four
 from fierce_tools.experiments._workshop import Workshop, setting, source_of
 from fierce_tools.outputs import Outputs

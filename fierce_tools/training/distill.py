@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import LOSSES
+from fierce_tools.outputs import read_arrays
 from fierce_tools.recipe import Recipe
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
 from fierce_tools.training._transfer import class_number
@@ -36,6 +37,7 @@ class Teachers:
 
     `dropped` are the classes, by name, of which the student sees no example. `cached` says for each split whether
     outputs were computed once; it is known when they were brought. `matched`: the student learns their logits.
+    `other_data` says that the transfer set was chosen on data of another fingerprint.
     """
 
     models: tuple[Teacher, ...]
@@ -48,6 +50,7 @@ class Teachers:
     dropped: dict[str, int] = field(default_factory=dict)
     cached: dict[str, bool] = field(default_factory=dict)
     matched: bool = False
+    other_data: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.models) or self.soft_labels is not None
@@ -77,14 +80,16 @@ class Teachers:
 
     def warnings(self) -> list[str]:
         """What a person should know before a student is trained."""
+        found = [self.other_data] if self.other_data else []
         if self.soft_labels is None or len(self.splits.val) == 0:
-            return []
+            return found
         covered = ~np.isnan(self.soft_labels.of(self.splits.val)).any(axis=1)
         if covered.all():
-            return []
+            return found
         return [
+            *found,
             f"{self.label()} has soft labels of {covered.sum()} of the {len(covered)} validation examples: there is no "
-            "validation loss"
+            "validation loss",
         ]
 
     def logits(self, split: Split, temperature: float | None = None) -> np.ndarray:
@@ -264,15 +269,30 @@ def teach(
             "--teacher-logits, --teacher-probabilities and --teacher-counts name an array of a file",
             "add --teacher-outputs FILE",
         )
-    chosen = None
+    chosen, other_data = None, ""
     if transfer_set is not None:
         path = Path(transfer_set).expanduser()
+        known = (read_arrays(path)[1] or {}).get("dataset_sha256")
+        if known and known not in (data.fingerprint(), replace(data, altered=None).fingerprint()):
+            other_data = (
+                f"{path.name} was chosen on data of another fingerprint ({str(known)[:12]}…): its examples go by "
+                "their position alone"
+            )
         chosen = {"path": str(path.absolute()), "sha256": files.file_sha256(path), "examples": len(splits.train)}
     temperature = float(recipe.loss.get("temperature", 1.0))
     numbers = [class_number(text, splits.class_names) for text in drop_class]
     dropped = {splits.class_names[number]: number for number in numbers}
     return Teachers(
-        models, soft_labels, splits, combine, cache, temperature, chosen, dropped, matched=method == "logits"
+        models,
+        soft_labels,
+        splits,
+        combine,
+        cache,
+        temperature,
+        chosen,
+        dropped,
+        matched=method == "logits",
+        other_data=other_data,
     )
 
 

@@ -46,7 +46,7 @@ def test_shown_images_are_kept_with_their_answer(digits_run: Path, tmp_path: Pat
     import shutil
 
     from fierce_tools import sources
-    from fierce_tools.experiments import _gather
+    from fierce_tools.experiments import _loading
 
     shutil.copytree(digits_run, tmp_path / "runs" / "a")
     command = ("analyze", "transfer-set", "a", "--per-class", "1", "--images")
@@ -59,5 +59,5 @@ def test_shown_images_are_kept_with_their_answer(digits_run: Path, tmp_path: Pat
     assert set(images) == set(answer["report"]["blocks"][-1]["index"])
     assert images[answer["values"]["index"][0]].shape == (8, 8, 1)
     assert sources.kept_images(sources.images_path(answer["path"]), "other weights") is None
-    monkeypatch.setattr(_gather, "_infer", lambda *_: 1 / 0)
+    monkeypatch.setattr(_loading, "_infer", lambda *_: 1 / 0)
     assert fierce(*command)[1] == first, "read from what was kept"

@@ -9,7 +9,7 @@ import pytest
 from building import command, shared
 
 from fierce_tools import sources
-from fierce_tools.experiments._gather import Places
+from fierce_tools.experiments._loading import Places
 from fierce_tools.sources import Source
 
 

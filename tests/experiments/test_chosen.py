@@ -20,7 +20,7 @@ from fierce_tools.errors import UsageError
 from fierce_tools.experiments import _chosen
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._compare import compare
-from fierce_tools.experiments._gather import Places
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import ANALYSES, MODELS
 from fierce_tools.sources import Source
 

@@ -12,8 +12,8 @@ import pytest
 
 from fierce_tools import binding, recipe, sources
 from fierce_tools.experiments import _defaults, _teacher_seeds, temperature_sweep
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._lab import lab
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import EXPERIMENTS
 from fierce_tools.sources import Source
 

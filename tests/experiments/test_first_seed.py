@@ -10,8 +10,8 @@ import pytest
 
 from fierce_tools import binding, sources
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._inquire import inquire
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import EXPERIMENTS
 
 FEW: dict[str, Mapping[str, Any]] = {

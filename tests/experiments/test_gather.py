@@ -11,7 +11,8 @@ import pytest
 from fierce_tools import binding, sources
 from fierce_tools.errors import DataError
 from fierce_tools.experiments._ask import ask
-from fierce_tools.experiments._gather import Places, gather
+from fierce_tools.experiments._gather import gather
+from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import ANALYSES
 
 

@@ -14,8 +14,8 @@ import pytest
 from fierce_tools import sources
 from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments import _lab
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._lab import Lab, Reused, lab
+from fierce_tools.experiments._loading import Places
 from fierce_tools.experiments._seeds import band, over_seeds
 from fierce_tools.outputs import Outputs
 from fierce_tools.sources import Source

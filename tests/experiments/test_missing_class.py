@@ -17,8 +17,8 @@ from processes import STUDENT, Job
 from fierce_tools import sources
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments import missing_class
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._lab import Lab, lab
+from fierce_tools.experiments._loading import Places
 from fierce_tools.experiments.missing_class import best_bias, judged
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Heat, Table

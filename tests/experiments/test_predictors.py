@@ -15,8 +15,8 @@ from fierce_tools import sources
 from fierce_tools.analysis import smoothness, stability
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments import predictors
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._lab import lab
+from fierce_tools.experiments._loading import Places
 from fierce_tools.experiments._rank import rank
 from fierce_tools.report import Points, Table
 from fierce_tools.sources import Source

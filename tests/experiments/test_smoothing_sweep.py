@@ -72,8 +72,8 @@ def test_the_four_curves(fierce) -> None:
 
 
 def test_students_learn_without_t2_at_their_own_temperature_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fierce_tools.experiments._gather import Places
     from fierce_tools.experiments._lab import Lab, lab
+    from fierce_tools.experiments._loading import Places
     from fierce_tools.experiments._workshop import Workshop
     from fierce_tools.experiments.smoothing_sweep import smoothing_sweep
 

@@ -14,8 +14,8 @@ from scipy.stats import entropy as scipy_entropy
 from fierce_tools.analysis._soft import probabilities
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments import noise, temperature_sweep, transfer_curve
-from fierce_tools.experiments._gather import Places
 from fierce_tools.experiments._lab import Lab, lab
+from fierce_tools.experiments._loading import Places
 from fierce_tools.experiments._noise import variances
 from fierce_tools.experiments._selection import margins, select
 from fierce_tools.experiments.transfer_curve import crossing

@@ -85,7 +85,7 @@ def test_the_same_cell_twice_is_one_run_even_anew() -> None:
     shop = Workshop(ROOT)
     one, two = shop.train([cell(), cell()])
     assert (one.run, two.reused) == (two.run, True)
-    from fierce_tools.experiments._gather import Places
+    from fierce_tools.experiments._loading import Places
 
     anew = replace(shop, places=Places(fresh=True)).train([cell(), cell()])
     assert [e.reused for e in anew] == [False, True]
