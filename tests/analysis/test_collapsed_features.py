@@ -64,6 +64,8 @@ def test_live_features_are_not_called_constant():
         moved = scale * LIVE.astype(np.float64) + place
         assert not all_the_same(moved), (scale, place)
         assert feature_entropy(moved, moved).bits == pytest.approx(feature_entropy(LIVE, LIVE).bits, abs=1e-3)
+    alone = feature_entropy(LIVE[:1], LIVE)
+    assert (alone.constant, alone.bits > 0) == (False, True), "one example is no sign of a dead network"
     one_differs = SAME["zero"].copy()
     one_differs[-1, 3] = 1e-6
     assert not all_the_same(one_differs)
