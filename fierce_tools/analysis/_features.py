@@ -91,20 +91,20 @@ def constant(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 
 def all_the_same(features: np.ndarray) -> bool:
-    """Whether every row of features [N, D] is the same up to rounding: a point, or all zero."""
+    """Whether all rows of features [N, D], two or more, are the same up to rounding: a point, or all zero."""
     mean, deviation = variation(features[:64])
-    if (deviation > 1e-3 * np.abs(mean)).any():  # as nearly always: seen without a pass over all
+    if len(features) < 2 or (deviation > 1e-3 * np.abs(mean)).any():  # nearly always: seen without a pass over all
         return False
     return bool(constant(*variation(features)).all())
 
 
 def same_soft_labels(logits: np.ndarray, temperature: float) -> bool:
-    """Whether softmax(z/T) is the same up to rounding for every row of logits [N, C]."""
+    """Whether softmax(z/T) is the same up to rounding for all rows of logits [N, C], two or more."""
     mean, deviation = variation(logits[:64])
-    if (deviation > 1e-3 * np.maximum(temperature, np.abs(mean).max())).any():
+    if len(logits) < 2 or (deviation > 1e-3 * max(temperature, np.abs(mean).max())).any():
         return False
     mean, deviation = variation(logits)
-    return bool((deviation <= CONSTANT * np.maximum(temperature, np.abs(mean).max())).all())
+    return bool((deviation <= CONSTANT * max(temperature, np.abs(mean).max())).all())
 
 
 def same_note(rows: int, so: str, what: str = "feature vectors") -> str:

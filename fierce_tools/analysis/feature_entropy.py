@@ -26,7 +26,7 @@ from fierce_tools.report import Report, Scalars
 class FeatureEntropy:
     """Entropy in bits over an evaluation codebook; over the run's own anchors and a histogram where they apply.
 
-    `constant`: every row is the same, which is 0 bits by each of them. `constant_features` counts those that are
+    `constant`: all rows are the same, which is 0 bits by each of them. `constant_features` counts those that are
     constant on training, `varying_features` those among them that vary or differ here.
     """
 
@@ -101,7 +101,7 @@ def feature_entropy(
     if anchors is not None and books is not None and (books.ndim != 3 or books.shape[2] != width):
         raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
     (place, deviation), (here, spread) = variation(train_features), variation(features)
-    dead, same = constant(place, deviation), bool(constant(here, spread).all())
+    dead, same = constant(place, deviation), len(features) > 1 and bool(constant(here, spread).all())
     # Constant here as on training: its rounding is no direction.
     still = dead & (np.hypot(spread, here - place) <= CONSTANT * np.abs(place))
     tau = temperature / np.sqrt(width)

@@ -33,7 +33,7 @@ SAME = {
     "one point": np.repeat(LIVE[:1], ROWS, axis=0),
     "half precision": np.full((ROWS, WIDTH), 0.3, np.float16),
     "rounding": (LIVE[:1] + 1e-7 * np.abs(LIVE[:1]) * LIVE).astype(np.float32),
-    "far from zero": (1e6 + 1e-3 * LIVE).astype(np.float32),
+    "far from zero": (1e6 + 0.2 * LIVE).astype(np.float32),
 }  # fmt: skip
 NOTE = "120 feature vectors are the same up to rounding"
 
@@ -64,6 +64,8 @@ def test_live_features_are_not_called_constant():
         moved = scale * LIVE.astype(np.float64) + place
         assert not all_the_same(moved), (scale, place)
         assert feature_entropy(moved, moved).bits == pytest.approx(feature_entropy(LIVE, LIVE).bits, abs=1e-3)
+    alone = feature_entropy(LIVE[:1], LIVE)
+    assert (alone.constant, alone.bits > 0) == (False, True), "one example is no sign of a dead network"
     one_differs = SAME["zero"].copy()
     one_differs[-1, 3] = 1e-6
     assert not all_the_same(one_differs)
@@ -105,7 +107,7 @@ def test_dead_features_among_live_ones_contribute_nothing():
     zeros[:, [2, 7, 8]] = 0
     expected = feature_entropy(zeros, zeros)
     assert expected.report().notes == ("3 of 12 features are constant on training and contribute nothing.",)
-    for place, rounding in ((3.0, 1e-7), (1e6, 1e-3), (-1e9, 10.0)):
+    for place, rounding in ((3.0, 1e-7), (1e6, 1e-3), (1e6, 0.2), (-1e9, 100.0)):
         dead = LIVE.astype(np.float64)
         dead[:, [2, 7, 8]] = place + rounding * LIVE[:, [2, 7, 8]]
         found = feature_entropy(dead.astype(np.float32), dead.astype(np.float32))
