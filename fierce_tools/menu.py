@@ -111,6 +111,11 @@ class _Package(ModuleType):
         return [name.replace("-", "_") for name in _members(self.__name__.rpartition(".")[2])]
 
 
+def revision(menu: Menu, name: str) -> int | None:
+    """Which answers of a choice's are kept: those of its file's `REVISION`, None where they never changed."""
+    return literal(menu.source(name), "REVISION")
+
+
 def offer(package: str) -> None:
     """Let `from fierce_tools.losses import fierce` give the function of losses/fierce.py, imported when asked."""
     sys.modules[package].__class__ = _Package

@@ -15,6 +15,7 @@ import numpy as np
 
 from fierce_tools import __version__, arrayfile, files, outputs, runs
 from fierce_tools.errors import DataError
+from fierce_tools.menu import ANALYSES, revision
 from fierce_tools.outputs import APART, Outputs
 
 # Endings that make a path a file; any other one may be part of a run's name, such as lam0.1-s0.
@@ -210,7 +211,7 @@ def kept_result(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | Non
 
 
 def answers(source: Source, analysis: str) -> list[dict[str, Any]]:
-    """Every kept result of an analysis of these weights by this version, the newest first, each with its `path`.
+    """Every kept result of an analysis of these weights as this version answers it, newest first, with its `path`.
 
     Each holds `identity`, `values` and `report` (see report.from_dict), not to be changed; what is damaged is passed
     over, and a file is read once as long as it is the same.
@@ -222,10 +223,13 @@ def answers(source: Source, analysis: str) -> list[dict[str, Any]]:
                 found[path] = path.stat().st_mtime_ns
     documents = [(path, _answer(path, found[path])) for path in sorted(found, key=lambda p: -found[p])]
     wanted = {"analysis": analysis, "input_sha256": source.sha256, "version": __version__}
+    number = revision(ANALYSES, analysis) if analysis in ANALYSES.names() else None
     return [
         {**document, "path": path}
         for path, document in documents
-        if document is not None and wanted.items() <= document["identity"].items()
+        if document is not None
+        and wanted.items() <= document["identity"].items()
+        and document["identity"].get("revision") == number
     ]
 
 

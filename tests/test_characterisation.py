@@ -56,6 +56,15 @@ def place(tmp_path: Path) -> None:
     save_file(weights, "weights.safetensors")
     p = rng.dirichlet(np.ones(5), 30)
     np.savez("probabilities.npz", p=p, labels=p.argmax(axis=1))
+    votes = rng.multinomial(20, [0.6, 0.3, 0.1, 0, 0], 30)
+    np.savez("votes.npz", votes=votes, labels=votes.argmax(axis=1), index=np.arange(30))
+    plain = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    swapped = {"class_names": np.array(["light", "dark"]), "train_labels": 1 - labels, "test_labels": 1 - labels}
+    np.savez("swapped.npz", **{**plain, **swapped})
+    np.savez("others.npz", **plain, class_names=np.array(["dark", "dusk"]))
+    np.savez("one-based.npz", **{**plain, "train_labels": labels + 1, "test_labels": labels + 1})
+    own = {"val_images": images[:6], "val_labels": labels[:6]}
+    np.savez("own-validation.npz", **plain, **named, **own)
     Path("weights.pt").write_bytes(b"\x80\x04N.")
 
 

@@ -56,3 +56,8 @@ def by_folds(hits: np.ndarray, folds: Sequence[np.ndarray]) -> tuple[np.ndarray,
     for fold, setting in zip(folds, chosen, strict=True):
         found[fold] = hits[setting, fold]
     return found, chosen
+
+
+def commonest(settings: Sequence[int]) -> int:
+    """The setting that most folds chose, the first of equals."""
+    return int(np.bincount(settings).argmax())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fierce_tools.analysis._soft import BLOCK
+from fierce_tools.analysis._soft import BLOCK, probabilities
 from fierce_tools.errors import DataError, UsageError
 
 # Below this share of its mean a deviation is rounding in float32: the feature is a constant, centred and not scaled.
@@ -100,11 +100,9 @@ def all_the_same(features: np.ndarray) -> bool:
 
 def same_soft_labels(logits: np.ndarray, temperature: float) -> bool:
     """Whether softmax(z/T) is the same up to rounding for all rows of logits [N, C], two or more."""
-    mean, deviation = variation(logits[:64])
-    if len(logits) < 2 or (deviation > 1e-3 * max(temperature, np.abs(mean).max())).any():
+    if len(logits) < 2 or np.ptp(probabilities(logits[:64], temperature), axis=0).max() > CONSTANT:
         return False
-    mean, deviation = variation(logits)
-    return bool((deviation <= CONSTANT * max(temperature, np.abs(mean).max())).all())
+    return bool(np.ptp(probabilities(logits, temperature), axis=0).max() <= CONSTANT)
 
 
 def same_note(rows: int, so: str, what: str = "feature vectors") -> str:

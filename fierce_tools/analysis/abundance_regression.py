@@ -20,6 +20,9 @@ from fierce_tools.analysis._soft import check_logits, probabilities
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 RAW, PAPER, CONDITIONED, MEAN = "own probabilities", "paper's regressor", "well-conditioned", "mean of training"
 PAPERS_RATE, CONDITIONED_RATE = 0.1, 0.01
 SAME = (

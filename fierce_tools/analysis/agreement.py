@@ -13,6 +13,9 @@ from fierce_tools.analysis._soft import BLOCK, check_logits
 from fierce_tools.errors import DataError
 from fierce_tools.report import Cell, Heat, Report, Scalars, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 
 @dataclass(frozen=True)
 class Agreement:

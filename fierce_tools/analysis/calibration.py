@@ -25,6 +25,9 @@ from fierce_tools.analysis._soft import check_logits, check_temperatures
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Lines, Report, Scalars, Series, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 NAMES = {
     "accuracy": "accuracy",
     "nll": "NLL (nats)",

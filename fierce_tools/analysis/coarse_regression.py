@@ -17,6 +17,9 @@ from fierce_tools.analysis._transport import along, first_direction, transport_m
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Scalars, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 RANKS, MEANS, MIXED, MEAN = "rank matching", "class means", "interpolation", "one mean for all"
 ONE = "the only one"
 FITTED = "Class means are training's, by the predicted class; the weight is {}."

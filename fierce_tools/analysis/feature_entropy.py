@@ -21,6 +21,9 @@ from fierce_tools.analysis._features import (
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Scalars
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 
 @dataclass(frozen=True)
 class FeatureEntropy:

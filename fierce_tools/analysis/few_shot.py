@@ -21,6 +21,9 @@ from fierce_tools.analysis._intervals import Z95
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 # Numbers of features gathered for the draws that are scored together.
 GATHERED = 1 << 22
 # Not by the features' width: the draws are the same for every model.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fierce_tools.analysis._choice import SEEN, SeenValidation, by_folds, check_choice, cut, listed
+from fierce_tools.analysis._choice import SEEN, SeenValidation, by_folds, check_choice, commonest, cut, listed
 from fierce_tools.analysis._features import (
     all_the_same,
     check_features,
@@ -23,6 +23,9 @@ from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_pa
 from fierce_tools.analysis._neighbors import nearest_classes
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Report, Scalars, Table
+
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
 
 # Standardised features [N, D] with their labels or targets [N].
 Examples = tuple[np.ndarray, np.ndarray]
@@ -232,7 +235,7 @@ def _probe(
     if best is not None:
         return kinds[best[1].predict(test[0])] == test[1], float(best[1].strength), best[1].converged, tuple(rows)
     right, chosen = by_folds(np.stack(hits), folds)
-    return right, rows[_commonest(chosen)][0], all(converged[c] for c in chosen), tuple(rows)
+    return right, rows[commonest(chosen)][0], all(converged[c] for c in chosen), tuple(rows)
 
 
 def _near(
@@ -249,17 +252,12 @@ def _near(
         return None, None, ()
     if folds:
         near, chosen = by_folds(right(test, tried), folds)
-        return near, tried[_commonest(chosen)], tuple((k, None) for k in tried)
+        return near, tried[commonest(chosen)], tuple((k, None) for k in tried)
     if val is None:
         return right(test, tried)[0], tried[0], ((tried[0], None),)
     scores = right(val, tried).mean(axis=1)
     nearest = tried[int(scores.argmax())]
     return right(test, (nearest,))[0], nearest, tuple(zip(tried, scores.tolist(), strict=True))
-
-
-def _commonest(settings: Sequence[int]) -> int:
-    """The setting that most folds chose, the first of equals."""
-    return int(np.bincount(settings).argmax())
 
 
 def _check_options(strengths: Sequence[float], neighbors: Sequence[int], examples: int | None, seed: int) -> None:

@@ -21,6 +21,9 @@ from fierce_tools.analysis._soft import probabilities
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Points, Report, Series, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 # Above this many classes the matrix of their overlaps is no longer worth its memory.
 MOST_COMPARED = 2000
 

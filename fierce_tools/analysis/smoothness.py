@@ -12,6 +12,9 @@ from fierce_tools.analysis._features import same_note, same_soft_labels
 from fierce_tools.analysis._soft import blocks, check_logits
 from fierce_tools.report import Report, Scalars
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 
 @dataclass(frozen=True)
 class Smoothness:

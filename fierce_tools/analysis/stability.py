@@ -13,6 +13,9 @@ from fierce_tools.analysis._soft import check_logits
 from fierce_tools.menu import unknown
 from fierce_tools.report import Report, Scalars, Table
 
+# Raised when an answer changes: those that were kept before are not given again.
+REVISION = 2
+
 FORMULAS = {
     "vector": "mean squared distance of a soft label from its class's mean",
     "variance": "variance of the true class's probability",

@@ -14,7 +14,7 @@ from fierce_tools import __version__, arrayfile, binding, files, sources
 from fierce_tools.experiments import _chosen
 from fierce_tools.experiments._gather import gather
 from fierce_tools.experiments._loading import Places
-from fierce_tools.menu import ANALYSES
+from fierce_tools.menu import ANALYSES, revision
 from fierce_tools.outputs import Keys
 from fierce_tools.report import Report, from_dict
 from fierce_tools.sources import Source
@@ -71,6 +71,7 @@ def ask(
             "probabilities": None,
             "data": places.data if places is not None else None,
             "version": __version__,
+            **({} if (number := revision(ANALYSES, analysis)) is None else {"revision": number}),
             **_named(keys),
             **{f"teacher_{k}": v for k, v in _named(teacher_keys).items()},
         }

@@ -184,7 +184,7 @@ def test_a_run_from_before_is_asked_and_resumed_with_the_validation_it_had(fierc
 
 def test_positions_in_it_never_stand_for_training_examples() -> None:
     parts, data = split(made()), made()
-    logits = np.tile(np.arange(4, dtype=np.float32), (TRAIN, 1))
+    logits = np.tile(np.arange(4, dtype=np.float32) + 0.5, (TRAIN, 1))
     np.savez("soft.npz", logits=logits)
     soft = load_soft_labels("soft.npz", data, logits=None, probabilities=None)
     assert np.isfinite(soft.of(parts.train)).all()

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from building import EDITION
 
-from fierce_tools import files, outputs, recipe, runs
+from fierce_tools import files, outputs, recipe, runs, same
 from fierce_tools.errors import UsageError
 from fierce_tools.experiments._record import prepare
-from fierce_tools.experiments._workshop import computed
 
 QUICK = ("--model", "mlp:16", "--device", "cpu", "--progress", "off")
 MEASURED = ("train_accuracy", "train_target_accuracy", "val_target_accuracy")
@@ -145,8 +144,10 @@ def test_recipes_from_before_are_what_the_same_recipes_are_today() -> None:
         assert before.train["validate_on"] == "labels"
         today = before.as_dict()
         del today["train"]["validate_on"]
-        assert computed(recipe.resolve(today)) == computed(before)
-        assert computed(recipe.resolve(today, {"train.validate_on": "targets"})) != computed(before)
+        assert same.training(recipe.resolve(today).as_dict()) == same.training(before.as_dict())
+        assert same.training(recipe.resolve(today, {"train.validate_on": "targets"}).as_dict()) != same.training(
+            before.as_dict()
+        )
 
 
 def test_experiments_that_choose_for_themselves_have_no_such_option() -> None:
