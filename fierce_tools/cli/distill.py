@@ -124,13 +124,14 @@ def distill(
 def trained(prepared: Any, run: runs.Run, progress: str, again: str) -> dict[str, Any]:
     """Train into a run, or take it as it is where it is done; its figures.
 
-    Raises Interrupted with how to go on, DataError where a run that is done had other teachers.
+    Raises Interrupted with how to go on, DataError where a run that is done had other teachers or data.
     """
-    from fierce_tools.experiments._lineage import check_teachers
+    from fierce_tools.experiments._lineage import check_data, check_teachers
 
     info = run.info()
     if info.get("state") == "done":
         check_teachers(run, prepared.distillation())
+        check_data(run, prepared.data)
         text.say(f"{run.path} is done")
         last = (run.metrics() or [{}])[-1]
         return {"run": str(run.path), "checkpoint": str(run.model_path), **last, **info.get("test", {})}

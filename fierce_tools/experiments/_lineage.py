@@ -1,10 +1,12 @@
-"""Whether a student's teachers are still who they were."""
+"""Whether a run's teachers and data are still what they were."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.errors import DataError
 from fierce_tools.runs import Run
 
@@ -23,6 +25,17 @@ def check_teachers(run: Run, facts: Mapping[str, Any]) -> None:
         raise DataError(
             f"{what} is not what {run.name} has been distilled with so far: expected {expected}",
             "bring that file back, or start a new run",
+        )
+
+
+def check_data(run: Run, data: Dataset) -> None:
+    """Raises DataError where a run was trained on other data than these, as far as it says."""
+    before = run.info().get("dataset_sha256")
+    if before is not None and as_trained(data, before).fingerprint() != before:
+        raise DataError(
+            f"{data.name} as found here is not what {run.name} was trained on (fingerprint {data.fingerprint()[:12]}…, "
+            f"expected {str(before)[:12]}…)",
+            "bring the data back, or give the student another --name",
         )
 
 

@@ -417,3 +417,34 @@ def test_a_baseline_whose_name_is_taken_is_said_before_anything_is_trained(fierc
     code, _, err = fierce("distill", "--teacher", teacher, *QUICK, "--baseline", *(("--name", "s") if named else ()))
     assert (code, f"run runs/{stem}-alone exists already and was trained by other options" in err) == (2, True), err
     assert [p.name for p in Path("runs").iterdir()] == [f"{stem}-alone"]
+
+
+def test_a_baseline_of_other_options_or_data_is_not_taken(fierce) -> None:
+    """Where it was computed and what was saved make no other training; another learning rate or file does."""
+    rng = np.random.default_rng(0)
+
+    def written(seed: int) -> None:
+        labels = np.arange(60) % 3
+        images = np.random.default_rng(seed).normal(size=(60, 5)).astype(np.float32)
+        np.savez(
+            "mine.npz",
+            **{f"{s}_{k}": v for s in ("train", "test") for k, v in (("images", images), ("labels", labels))},
+        )
+
+    written(0)
+    np.savez("soft.npz", soft=rng.dirichlet(np.ones(3), 60))
+    taught = ("--teacher-outputs", "soft.npz", "--teacher-probabilities", "soft", "--data", "arrays:mine.npz")
+    words = ("distill", *taught, "--student", "mlp:4", "--epochs", "1", "--baseline", "--name", "s")
+    assert (
+        fierce("train", *taught[4:], "--model", "mlp:4", "--epochs", "1", "--device", "cpu", "--name", "s-alone")[0]
+        == 0
+    )
+    code, _, err = fierce(*words, "--save-best")
+    assert code == 0, err
+    assert "runs/s-alone is done" in err
+    code, _, err = fierce(*words[:-1], "t", "--lr", "0.1")
+    assert code == 0, err
+    written(1)
+    (Path("runs") / "s-alone").rename(Path("runs") / "u-alone")
+    code, _, err = fierce(*words[:-1], "u")
+    assert (code, "is not what u-alone was trained on" in err) == (3, True), err

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from building import command, shared
 
-from fierce_tools import outputs, sources
+from fierce_tools import outputs, recipe, sources
 from fierce_tools.analysis import stability
 from fierce_tools.experiments import _compare
 from fierce_tools.experiments._compare import compare, grouped, mean_sd, spread
@@ -38,6 +38,27 @@ def test_seeds_share_a_row(trained: Path) -> None:
     groups = grouped(located(trained), "seed")
     assert {k: len(v) for k, v in groups.items()} == {"ce": 2, "label-smoothing": 2}
     assert set(grouped(located(trained), "train.seed")) == {"train.seed 0", "train.seed 1"}
+
+
+def test_device_and_saving_make_no_row_of_their_own(tmp_path: Path) -> None:
+    """Nor do folders of data; imported weights, and runs on data that changed under their name, do."""
+    from fierce_tools import arrayfile
+
+    def checkpoint(name: str, *, sha: str = "a", origin: dict[str, str] | None = None, **train: object) -> None:
+        made = recipe.resolve({}, {"train.epochs": 2, **{f"train.{k}": v for k, v in train.items()}}).as_dict()
+        document = {"format": "checkpoint", "version": 1, "recipe": made, "dataset_sha256": sha, "epoch": 2}
+        arrays = {"w": np.zeros(1, np.float32)}
+        arrayfile.save_arrays(tmp_path / f"{name}.safetensors", arrays, {**document, "origin": origin or {}})
+
+    checkpoint("a")
+    checkpoint("b", seed=1, device="cpu", save_at=(1,))
+    checkpoint("c", seed=2, save_best=True)
+    checkpoint("other-data", sha="b", seed=3)
+    for name in ("weights", "more-weights"):
+        checkpoint(name, origin={"file": f"{name}.pt"})
+    found = [s for p in sorted(tmp_path.glob("*.safetensors")) for s in sources.locate(str(p), tmp_path)]
+    groups = sorted(sorted(s.label for s in members) for members in grouped(found, "seed").values())
+    assert groups == [["a", "b", "c"], ["more-weights"], ["other-data"], ["weights"]]
 
 
 def test_the_figures_are_the_analyses(trained: Path) -> None:

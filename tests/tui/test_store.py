@@ -113,6 +113,19 @@ def test_seeds_are_of_a_group_and_other_recipes_are_not(runs_root: Path) -> None
     assert len(set(groups.values())) == 5
 
 
+def test_what_is_saved_and_where_it_is_computed_folds_and_other_data_do_not(tmp_path: Path) -> None:
+    for seed, more in enumerate(("", 'device = "cpu"\nsave_at = [1]\n', "save_best = true\n", "lr = 0.002\n")):
+        path = make(tmp_path, f"s{seed}", rows(2), seed=seed)
+        written = (path / "recipe.toml").read_text()
+        kept = written.replace("lr = 0.001\n", "") if "lr" in more else written
+        (path / "recipe.toml").write_text(kept + more)
+    make(tmp_path, "here", rows(2), seed=8, dataset_sha256="a" * 64)
+    make(tmp_path, "there", rows(2), seed=9, dataset_sha256="b" * 64)
+    groups = {name: entry.group() for name, entry in opened(tmp_path).entries.items()}
+    assert groups["s0"] == groups["s1"] == groups["s2"] != groups["s3"]
+    assert len({groups[name] for name in ("s0", "here", "there")}) == 3
+
+
 def test_reading_goes_in_slices(runs_root: Path) -> None:
     store = Store(runs_root)
     store.scan()
