@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # commands that only compare recipes start without numpy
 SAVING = ("save_at", "save_every", "save_best")
 # Options of a recipe, by section, that are of no weight for what a training computes.
 IDLE: Mapping[str, tuple[str, ...]] = {"data": PLACES, "train": ("device", *SAVING)}
+# Options of [data] that alter the training split alone, and how validation is cut from it.
+ALTERING = ("per_class", "imbalance", "label_noise", "noise_kind", "draw_seed", "val_fraction", "split_seed")
 # Names of a list of classes that a message shows.
 SHOWN = 12
 
@@ -105,8 +107,9 @@ def match_examples(one: Outputs, two: Outputs, *, what: str, other: str) -> Pair
     """Whether the rows of two outputs are the same examples.
 
     They are if `index` and the data's fingerprint agree, and labels do where both have them. Where neither side has
-    an index, as many rows with equal labels are paired by their position. Files written before they named their data
-    are paired by index. The last two are noted. Labels are compared as numbers: match classes first.
+    an index, as many rows with equal labels are paired by their position; files that do not name their data, and data
+    whose training split alone was altered otherwise, are paired by index; all three are noted. Labels are compared as
+    numbers: match classes first.
     """
     import numpy as np
 
@@ -117,7 +120,8 @@ def match_examples(one: Outputs, two: Outputs, *, what: str, other: str) -> Pair
         unsaid = what if not indexed[0] else other
         return Pairing(False, f"{unsaid} has no array `index` that says which examples its rows are")
     prints = [o.document.get("dataset_sha256") for o in (one, two)]
-    if all(prints) and prints[0] != prints[1]:
+    differ = all(prints) and prints[0] != prints[1]
+    if differ and not altered_alone(one.document, two.document):
         return Pairing(False, f"{what} and {other} are of different data (fingerprints {_short(prints)})")
     splits = [o.document.get("split") for o in (one, two)]
     if all(splits) and splits[0] != splits[1]:
@@ -125,14 +129,30 @@ def match_examples(one: Outputs, two: Outputs, *, what: str, other: str) -> Pair
     if indexed[0] and not np.array_equal(one.index, two.index):  # type: ignore[arg-type]
         return Pairing(False, f"{what} and {other} are of other examples: their `index` differs")
     if one.labels is not None and two.labels is not None and not np.array_equal(one.labels, two.labels):
-        differ = int((one.labels != two.labels).sum())
-        return Pairing(False, f"{differ} of {len(one.labels)} labels of {what} and {other} differ")
+        others = int((one.labels != two.labels).sum())
+        return Pairing(False, f"{others} of {len(one.labels)} labels of {what} and {other} differ")
     if not indexed[0]:
         return Pairing(True, note=f"{what} and {other}: rows paired by position; neither says which examples they are.")
+    if differ:
+        why = "the training splits of their data were altered otherwise"
+        return Pairing(True, note=f"{what} and {other}: rows paired by index; {why}.")
     if not all(prints):
         unsaid = what if not prints[0] else other
         return Pairing(True, note=f"{what} and {other}: rows paired by index; {unsaid} does not say of which data.")
     return Pairing(True)
+
+
+def altered_alone(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """Whether two documents name the same data, but for what was done to the training split alone.
+
+    They say so in `data`, the section of a recipe: names of files are taken at their word.
+    """
+    sections = [d.get("data") for d in (one, two)]
+    if not all(isinstance(s, Mapping) for s in sections):
+        return False
+    first, second = ({k: v for k, v in s.items() if k not in PLACES and v is not None} for s in sections)  # type: ignore[union-attr]
+    kept = [{k: v for k, v in s.items() if k not in ALTERING} for s in (first, second)]
+    return first != second and kept[0] == kept[1]
 
 
 def _short(prints: Sequence[Any]) -> str:

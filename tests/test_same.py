@@ -235,6 +235,23 @@ def test_rows_are_the_same_examples(one: Outputs, other: Outputs, paired: bool, 
     assert words is None if said is None else said in str(words)
 
 
+def test_what_was_done_to_training_alone_makes_no_other_test_examples() -> None:
+    """Label noise is part of the fingerprint; the same test rows are paired by index all the same, and it is said."""
+    clean = {"dataset_sha256": "a" * 64, "split": "test", "data": {"name": "digits", "val_fraction": 0.1}}
+    noisy = {**clean, "dataset_sha256": "b" * 64, "data": {"name": "digits", "val_fraction": 0.1, "label_noise": 0.4}}
+    found = match_examples(replace(WHOLE, document=clean), replace(WHOLE, document=noisy), what="one", other="two")
+    assert found.paired
+    assert "rows paired by index; the training splits of their data were altered otherwise" in str(found.note)
+    for section in (
+        clean["data"],
+        {"name": "digits", "val_fraction": 0.1, "coarse": "odd-even"},
+        {"name": "mnist"},
+        None,
+    ):
+        other = replace(WHOLE, document={**noisy, "data": section})
+        assert not match_examples(replace(WHOLE, document=clean), other, what="one", other="two").paired, section
+
+
 def test_one_model_beside_itself_with_its_columns_permuted(fierce) -> None:
     z = 3 * np.random.default_rng(5).normal(size=(60, 3)).astype(np.float32)
     order = [2, 0, 1]

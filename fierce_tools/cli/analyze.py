@@ -126,7 +126,7 @@ def _command(name: str) -> Callable[..., None]:
             raise UsageError(
                 f"{flag} names an array of a teacher's file, and there is no teacher", "add --teacher FILE"
             )
-        places = Places(data, data_root, False, device, factory, say=text.say)
+        places = Places(data, data_root, False, device, factory, say=text.once())
         answers = {}
         for source in found:
             answers[source.label] = ask(

@@ -83,7 +83,7 @@ def compare(
     left_out = tuple(word.strip() for word in skip.split(",") if word.strip())
     made = work(
         found, group_by=group_by, split=split, temperature=temperature, skip=left_out, bootstrap=bootstrap,
-        fit_on=fit_on, cross_fit=cross_fit, places=Places(data, data_root, False, device, factory),
+        fit_on=fit_on, cross_fit=cross_fit, places=Places(data, data_root, False, device, factory, say=text.once()),
         keys=Keys(logits, probabilities, counts, labels),
     )  # fmt: skip
     if format == "json":

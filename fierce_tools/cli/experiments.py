@@ -65,8 +65,8 @@ def _command(name: str) -> Callable[..., None]:
         tune_allocator()
         with Students(progress) as shown:
             report, document = inquire(
-                name, found, given, places=Places(data, data_root, download, device, factory, fresh), root=root,
-                listen=shown.event,
+                name, found, given, root=root, listen=shown.event,
+                places=Places(data, data_root, download, device, factory, fresh, text.once()),
             )  # fmt: skip
         if format == "json":
             text.print_json(document)

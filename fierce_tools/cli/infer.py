@@ -57,7 +57,7 @@ def infer(
     if data is not None and out is None:
         raise UsageError("outputs on other data are not kept beside the checkpoint", "say where with --out FILE")
     wanted = {"logits", "features"} if features else {"logits"}
-    places = Places(data, data_root, download, device, factory, say=text.say)
+    places = Places(data, data_root, download, device, factory, say=text.once())
     made = outputs_of(source, split, wanted, places, fresh=data is None and out is None)
     target = Path(out) if out is not None else source.outputs_path(split)
     if out is None and sources.kept(source, split, wanted) is None:

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fierce_tools.cli import plot
@@ -36,6 +36,18 @@ def print_json(document: Any) -> None:
 def say(message: str) -> None:
     """Talk, on stderr."""
     print(message, file=sys.stderr)
+
+
+def once() -> Callable[[str], None]:
+    """Talk that says each line once."""
+    said: set[str] = set()
+
+    def tell(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            say(message)
+
+    return tell
 
 
 def print_report(report: Report) -> None:

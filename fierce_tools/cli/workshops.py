@@ -55,7 +55,7 @@ def command(name: str) -> Callable[..., None]:
         tune_allocator()
         with watched(progress) as listen:
             report, document = inquire(
-                name, [], given, places=Places(data, data_root, download, device, factory, fresh),
+                name, [], given, places=Places(data, data_root, download, device, factory, fresh, text.once()),
                 root=runs.folder(runs_dir), listen=listen, settings=pairs(settings), command=("fierce", *sys.argv[1:]),
             )  # fmt: skip
         if format == "json":

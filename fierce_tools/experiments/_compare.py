@@ -164,7 +164,10 @@ def _asked(
     notes: dict[str, None],
 ) -> float | None:
     asked_split = "train" if analysis == "mutual-information" else split
-    known = {o.name for o in binding.read(ANALYSES, analysis).options}
+    spec = binding.read(ANALYSES, analysis)
+    known = {o.name for o in spec.options}
+    if source.checkpoint and "labels" not in (*spec.arrays, *spec.optional_arrays):
+        keys = Keys()  # those of a file are of the split that is compared
     options = OPTIONS.get(analysis, {}) | {k: v for k, v in chosen.items() if k in known}
     try:
         answer = ask(analysis, source, options, split=asked_split, places=places, keys=keys)

@@ -57,8 +57,10 @@ def gather(
         refuse_keys(keys, source)
         arrays, made = _own(own, source, split, draws or {}, where)
         if keys.labels_key is not None:
+            if "labels" not in arrays:
+                raise UsageError(f"{spec.name} takes no labels of the split it is asked about", "leave --labels out")
             made = relabelled(made, keys.labels_key)
-            arrays |= {"labels": made.labels} if "labels" in arrays else {}
+            arrays |= {"labels": made.labels}
     else:
         made = outputs.load(source.path, **vars(keys))
         arrays = _from_file(own, source, made, keys)

@@ -54,17 +54,19 @@ class Places:
 class Loaded:
     """A checkpoint and the data it is asked about, in the data's own classes.
 
-    `columns` are where those lie among the model's, None where the model knows others; `fingerprint` is the data's.
+    `columns` are where those lie among the model's, None where the model knows others; `fingerprint` is the data's,
+    `data` the section of a recipe that names them.
     """
 
     checkpoint: Checkpoint
     splits: Splits
     columns: Columns | None
     fingerprint: str
+    data: Mapping[str, Any]
 
     def matched(self, made: Outputs, split: str) -> Outputs:
         """Outputs on the split with labels that are numbers of the model's classes, and what is known of the data."""
-        document = {**made.document, "dataset_sha256": self.fingerprint, "split": split}
+        document = {**made.document, "dataset_sha256": self.fingerprint, "split": split, "data": dict(self.data)}
         if self.columns is None:
             return replace(made, class_names=self.splits.class_names, document={**document, FOREIGN: True})
         assert made.labels is not None
@@ -101,15 +103,16 @@ def images_of(source: Source, split: str, wanted: Sequence[int], places: Places)
 
 
 @cache
-def _dataset_sha256(path: str, sha256: str) -> str:
+def _data_of(path: str, sha256: str) -> dict[str, Any]:
     document = files.read_header(Path(path))[1] or {}
-    return str(document.get("dataset_sha256") or "")
+    recipe = document.get("recipe")
+    section = recipe.get("data") if isinstance(recipe, dict) else None
+    return {"dataset_sha256": document.get("dataset_sha256"), "data": section}
 
 
-def of_data(source: Source) -> dict[str, str]:
-    """The fingerprint of the data that a checkpoint was trained on, as outputs have it in their document."""
-    found = _dataset_sha256(str(source.path), source.sha256)
-    return {"dataset_sha256": found} if found else {}
+def of_data(source: Source) -> dict[str, Any]:
+    """The data that a checkpoint was trained on, fingerprint and name, as outputs have them in their document."""
+    return {k: v for k, v in _data_of(str(source.path), source.sha256).items() if v}
 
 
 def with_data(source: Source, places: Places, *, any_classes: bool = False) -> Loaded:
@@ -152,7 +155,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
             f"to ask it about these data all the same, say --data {data.name}",
         )
     splits = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
-    return Loaded(checkpoint, splits, columns, fingerprint)
+    return Loaded(checkpoint, splits, columns, fingerprint, recipe.as_dict()["data"])
 
 
 def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: bool) -> Columns | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, files, outputs, runs, scores, sources
+from fierce_tools import checkpoints, files, outputs, runs, same, scores, sources
 from fierce_tools.data._dataset import NOUNS, Dataset
 from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split
@@ -120,11 +121,17 @@ def _fit(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Datas
 
 
 def load_soft_labels(
-    file: str, data: Dataset, *, logits: str | None, probabilities: str | None, counts: str | None = None
+    file: str,
+    data: Dataset,
+    *,
+    logits: str | None,
+    probabilities: str | None,
+    counts: str | None = None,
+    section: Mapping[str, Any] | None = None,
 ) -> SoftLabels:
     """Soft labels of training examples, aligned by `index`, or one for each training example in their order.
 
-    Raises DataError where they do not fit the data, UsageError where two kinds are named.
+    `section` is the recipe's [data]. Raises DataError where they do not fit the data, UsageError where two kinds are named.
     """
     path = Path(file).expanduser()
     arrays, document = read_arrays(path)
@@ -153,9 +160,8 @@ def load_soft_labels(
             f"{file} is of {NOUNS[of]} examples, expected soft labels of training examples", f"make them with `{again}`"
         )
     fingerprint = (document or {}).get("dataset_sha256")
-    if fingerprint and not any(
-        fingerprint == as_trained(known, fingerprint).fingerprint() for known in (data, replace(data, altered=None))
-    ):
+    alike = same.altered_alone(document or {}, {"data": section})
+    if fingerprint and not alike and fingerprint != as_trained(data, fingerprint).fingerprint():
         raise DataError(
             f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…",
             f"make them with `{again}`",

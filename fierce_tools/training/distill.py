@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from fierce_tools import binding, files
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import LOSSES
 from fierce_tools.outputs import read_arrays
 from fierce_tools.recipe import Recipe
+from fierce_tools.same import altered_alone
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
 from fierce_tools.training._transfer import class_number
 from fierce_tools.training.batches import Batch, Examples, Normalization
@@ -251,7 +253,7 @@ def teach(
     soft_labels = None
     if teacher_outputs is not None:
         keys = {"logits": teacher_logits, "probabilities": teacher_probabilities, "counts": teacher_counts}
-        soft_labels = load_soft_labels(teacher_outputs, data, **keys)
+        soft_labels = load_soft_labels(teacher_outputs, data, **keys, section=recipe.as_dict()["data"])
         missing = splits.train.index[np.isnan(soft_labels.of(splits.train)).all(axis=1)]
         if len(missing):
             raise DataError(
@@ -272,8 +274,9 @@ def teach(
     chosen, other_data = None, ""
     if transfer_set is not None:
         path = Path(transfer_set).expanduser()
-        known = (read_arrays(path)[1] or {}).get("dataset_sha256")
-        if known and known not in (data.fingerprint(), replace(data, altered=None).fingerprint()):
+        document = read_arrays(path)[1] or {}
+        known, alike = document.get("dataset_sha256"), altered_alone(document, {"data": recipe.as_dict()["data"]})
+        if known and not alike and known != as_trained(data, known).fingerprint():
             other_data = (
                 f"{path.name} was chosen on data of another fingerprint ({str(known)[:12]}…): its examples go by "
                 "their position alone"
