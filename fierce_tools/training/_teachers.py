@@ -131,7 +131,8 @@ def load_soft_labels(
 ) -> SoftLabels:
     """Soft labels of training examples, aligned by `index`, or one for each training example in their order.
 
-    `section` is the recipe's [data]. Raises DataError where they do not fit the data, UsageError where two kinds are named.
+    `section` is the recipe's [data]. Raises DataError where they do not fit the data, UsageError where two kinds are
+    named.
     """
     path = Path(file).expanduser()
     arrays, document = read_arrays(path)
