@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fierce_tools import arrayfile, scores
+from fierce_tools import arrayfile, checks, scores
 from fierce_tools.errors import DataError, UsageError
 
 # Arrays too large to be kept with every split: each lies in a file of its own, made when asked for.
 APART = ("features", "images", "draws")
 ROWS = ("logits", "labels", "index", "features", "targets", "images")
-# Of other arrays than logits: the axes they have, and what these are.
-SHAPES = {
-    "index": ((1,), "[N]"), "features": ((2,), "[N, D]"), "head_weight": ((2,), "[C, D]"), "head_bias": ((1,), "[C]"),
-    "targets": ((1, 2), "[N] or [N, P]"), "anchors": ((2, 3), "[M, K, D]"), "draws": ((3,), "[L, N, C]"),
-    "images": ((4,), "[N, H, W, c]"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,106 +73,20 @@ def validate(outputs: Outputs, *, source: str = "outputs") -> Outputs:
         raise DataError(f"{source}: logits have shape {list(logits.shape)}, expected [N, C] with C of 2 or more")
     scores.check_logits(f"{source}: logits", logits)
     for name, array in outputs.arrays().items():
-        _check_shape(source, name, array)
-        if name in SHAPES:
-            _check_finite(f"{source}: {name}", array)
+        checks.check_shape(source, name, array)
+        if name in checks.SHAPES:
+            checks.check_finite(f"{source}: {name}", array)
     for name in ROWS:
         array = getattr(outputs, name)
         if array is not None and array.ndim == 0:
             raise DataError(f"{source}: {name} is a single value, expected one for each of {len(logits)} rows")
         if array is not None and len(array) != len(logits):
             raise DataError(f"{source}: {name} has {len(array)} rows, logits have {len(logits)}")
-    _check_labels(source, outputs.labels, logits.shape[1])
-    _check_index(source, outputs.index)
-    _check_head(source, outputs)
-    check_names(source, outputs.class_names, logits.shape[1])
+    checks.check_labels(source, outputs.labels, logits.shape[1])
+    checks.check_index(source, outputs.index)
+    checks.check_head(source, outputs.arrays())
+    checks.check_names(source, outputs.class_names, logits.shape[1])
     return outputs
-
-
-def check_names(source: str, names: Sequence[str] | None, classes: int) -> None:
-    """Raises DataError for class names that are not one for each class, empty, or there twice."""
-    if names is None:
-        return
-    if len(names) != classes:
-        raise DataError(f"{source}: {len(names)} class names for {classes} classes")
-    empty = [number for number, name in enumerate(names) if not name.strip()]
-    if empty:
-        raise DataError(f"{source}: the name of class {empty[0]} is empty", "name every class")
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        numbers = ", ".join(str(n) for n, name in enumerate(names) if name == twice)
-        raise DataError(f"{source}: classes {numbers} are all named {twice!r}", "give each class a name of its own")
-
-
-def _check_shape(source: str, name: str, array: np.ndarray, prefix: str = "") -> None:
-    """Raises DataError for an array that is not numbers of the axes its name stands for."""
-    if name not in SHAPES:
-        return
-    axes, expected = SHAPES[name]
-    kinds = {"index": "iu", "targets": "fiub"}.get(name, "fiu")
-    if array.dtype.kind not in kinds or array.ndim not in axes or (array.ndim > 1 and 0 in array.shape):
-        column = array.ndim == 1 and array.dtype.kind in kinds and name == "features"
-        words = "whole numbers" if kinds == "iu" else "numbers"
-        raise DataError(
-            f"{source}: {prefix}{name} is {array.dtype} {list(array.shape)}, expected {words} {expected}",
-            f"one feature an example is {prefix}{name}[:, None]" if column else "",
-        )
-
-
-def _check_finite(where: str, array: np.ndarray) -> None:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        bad = np.argwhere(~np.isfinite(array))
-        more = f", and {len(bad) - 1} more values are not finite" if len(bad) > 1 else ", expected finite numbers"
-        raise DataError(f"{where}{bad[0].tolist()} is {array[tuple(bad[0])]}{more}")
-
-
-def _check_labels(source: str, labels: np.ndarray | None, classes: int) -> None:
-    if labels is None:
-        return
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{source}: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [N]")
-    bad = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(bad):
-        more = f"; {len(bad)} of {len(labels)} labels are out of range" if len(bad) > 1 else ""
-        raise DataError(f"{source}: labels[{bad[0]}] is {labels[bad[0]]}, expected 0 to {classes - 1}{more}")
-
-
-def _check_index(source: str, index: np.ndarray | None) -> None:
-    if index is None:
-        return
-    if index.min(initial=0) < 0:
-        raise DataError(f"{source}: index[{int(index.argmin())}] is {index.min()}, expected positions from 0")
-    kinds, counts = np.unique(index, return_counts=True)
-    if len(kinds) < len(index):
-        raise DataError(
-            f"{source}: index names {kinds[counts > 1][0]} twice, and {len(index) - len(kinds)} rows in all again",
-            "one position in the original file for each row",
-        )
-
-
-def _check_head(source: str, outputs: Outputs) -> None:
-    """Raises DataError for a head, features, anchors or draws that are not of the same widths, classes and rows."""
-    (rows, classes), features = outputs.logits.shape, outputs.features
-    weight, bias, anchors, draws = outputs.head_weight, outputs.head_bias, outputs.anchors, outputs.draws
-    width = features.shape[1] if features is not None else None
-    fits = {
-        "head_weight": (weight, (classes, width)),
-        "head_bias": (bias, (classes,)),
-        "anchors": (
-            None if anchors is None else anchors[..., 0, :],
-            (*(() if anchors is None else anchors.shape[:-2]), width),
-        ),
-        "draws": (None if draws is None else draws[0], (rows, classes)),
-    }
-    for name, (array, expected) in fits.items():
-        wrong = array is not None and any(
-            want is not None and got != want for got, want in zip(array.shape, expected, strict=True)
-        )
-        if wrong:
-            raise DataError(
-                f"{source}: {name} has shape {list(getattr(outputs, name).shape)}, which does not fit logits "
-                f"{[rows, classes]}" + (f" and features {list(features.shape)}" if features is not None else "")
-            )
 
 
 def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Path:
@@ -278,8 +186,8 @@ def load_split(
     named = {kind: key for kind, key in given.items() if key is not None and f"{prefix}{key}" in arrays}
     found = {n: arrays[prefix + n] for n in names if prefix + n in arrays and n not in ("logits", "labels")}
     for name, array in found.items():
-        _check_shape(str(path), name, array, prefix)
-        _check_finite(f"{path}: {prefix}{name}", array)
+        checks.check_shape(str(path), name, array, prefix)
+        checks.check_finite(f"{path}: {prefix}{name}", array)
     if "logits" in names and (named or f"{prefix}logits" in arrays):
         found["logits"] = scores.read(path, arrays, **named, prefix=prefix, trusted=ours)
     rows = {len(array) for array in found.values() if array.ndim}
@@ -316,7 +224,7 @@ def join(parts: Iterable[Outputs]) -> Outputs:
 
 def _typed(outputs: Outputs, source: str) -> Outputs:
     for name, array in outputs.arrays().items():
-        _check_shape(source, name, array)
+        checks.check_shape(source, name, array)
     floats = {n: a.astype(np.float32) for n, a in outputs.arrays().items() if a.dtype.kind == "f" and n != "targets"}
     whole = {n: getattr(outputs, n) for n in ("labels", "index")}
     integers = {n: a.astype(np.int64) for n, a in whole.items() if a is not None and np.issubdtype(a.dtype, np.integer)}

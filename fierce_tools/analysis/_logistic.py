@@ -216,3 +216,14 @@ def _in_span(
         dual = solve_triangular(root, fitted.weight.T, lower=True, trans=1, check_finite=False).T
         weight = (dual.astype(features.dtype) @ features).astype(np.float64)
         yield Logistic(weight, fitted.bias, fitted.strength, fitted.objective, fitted.evaluations, fitted.converged)
+
+
+def drawn(count: int, width: int, examples: int | None, seed: int) -> slice | np.ndarray:
+    """Which of `count` training examples to fit on: all, or a sorted draw of so many without replacement.
+
+    Unless it is said how many, at most MOST_FACTORED of features wider than that.
+    """
+    most = (MOST_FACTORED if width > MOST_FACTORED else count) if examples is None else examples
+    if most >= count:
+        return slice(None)
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])

@@ -19,7 +19,7 @@ from fierce_tools.analysis._features import (
     standardize,
 )
 from fierce_tools.analysis._intervals import wilson
-from fierce_tools.analysis._logistic import MOST_FACTORED, Logistic, logistic_path
+from fierce_tools.analysis._logistic import Logistic, drawn, logistic_path
 from fierce_tools.analysis._neighbors import nearest_classes
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Report, Scalars, Table
@@ -156,7 +156,7 @@ def linear_probe(
     missing = [n for n, a in (("val_features", val_features), (f"val_{on}", val_truth)) if a is None]
     settings = max(len(set(strengths)), len({k for k in neighbors if k > 0}))
     choice = _choice(settings, missing, cross_fit, fit_on, seen=seen)
-    kept = _drawn(len(train_features), train_features.shape[1], examples, seed)
+    kept = drawn(len(train_features), train_features.shape[1], examples, seed)
     kinds, y = np.unique(train_truth[kept], return_inverse=True)
     if len(kinds) < 2:
         raise DataError(f"train_{on}: the {len(y)} examples to fit on are of one class", "a probe needs two")
@@ -281,14 +281,6 @@ def _checked(
     assert truth is not None
     check_labels(f"{prefix}{on}", truth, len(features), classes)
     return truth
-
-
-def _drawn(count: int, width: int, examples: int | None, seed: int) -> slice | np.ndarray:
-    """Which training examples to fit on: all, or a sorted draw without replacement."""
-    most = (MOST_FACTORED if width > MOST_FACTORED else count) if examples is None else examples
-    if most >= count:
-        return slice(None)
-    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
 def _by_class(

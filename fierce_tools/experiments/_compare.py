@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask
-from fierce_tools.experiments._gather import names_of, refuse_keys, relabelled
+from fierce_tools.experiments._gather import refuse_keys, relabelled
 from fierce_tools.experiments._loading import Places, outputs_of
+from fierce_tools.experiments._paired import PAIRED, paired
 from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
 from fierce_tools.report import Cell, Report, Table
@@ -38,7 +39,6 @@ PAGES = {
     "Predictions": ("accuracy", "nll", "ece", "tstar", "ece-tstar", "entropy"),
     "Soft labels and features": ("gamma", "stability", "tightness", "probe", "mi"),
 }
-PAIRED = ("accuracy", "nll", "ece", "entropy")
 CONSTANT = "all feature vectors, or all soft labels, are the same: γ, S, within/between and probe say nothing"
 OPTIONS: dict[str, dict[str, Any]] = {"calibration": {"bootstrap": 0}}
 
@@ -140,7 +140,7 @@ def compare(
             if analysis and key not in skip:
                 figures[key] = tuple(_asked(s, analysis, path, split, chosen, where, named, notes) for s in members)
         rows.append(Row(label, tuple(s.label for s in members), {k: v for k, v in figures.items() if k not in skip}))
-    differences = _paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
+    differences = paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
     return Comparison(tuple(rows), differences, split, temperature, tuple(notes))
 
 
@@ -200,59 +200,6 @@ def _examples(found: outputs.Outputs, source: Source, temperature: float) -> dic
         "entropy": made.entropy[1].mean(dtype=np.float64),
         "ece": ece(confidence, made.correct),
     }  # fmt: skip
-
-
-def _paired(
-    examples: Mapping[str, list[dict[str, Any]]], bootstrap: int, notes: dict[str, None]
-) -> dict[str, dict[str, tuple[float, float, float]]]:
-    (first, base), *others = examples.items()
-    size = len(base[0]["outputs"].logits)
-    draws = np.random.default_rng(0).integers(0, size, (bootstrap, size))
-    found = {}
-    for label, members in others:
-        pairings = [_pairing(m, base[0]) for m in (*base[1:], *members)]
-        notes |= dict.fromkeys(p.note for p in pairings if p.note)
-        reason = next((p.reason for p in pairings if not p.paired), None)
-        if reason is not None:
-            notes[f"{label}: not the same examples as {first}, so no paired difference: {reason}."] = None
-            continue
-        row: dict[str, tuple[float, float, float]] = {}
-        for key in PAIRED:
-            if key == "ece":
-                gap = np.array([_ece_of(members, d) - _ece_of(base, d) for d in draws])
-                at = float(np.mean([m["ece"] for m in members]) - np.mean([m["ece"] for m in base]))
-            else:
-                each = _mean_of(members, key) - _mean_of(base, key)
-                each = np.where(np.isfinite(each), each, np.nan)  # an infinite NLL counts nothing on either side
-                if np.isnan(each).all():
-                    row[key] = (float("nan"),) * 3
-                    continue
-                gap, at = np.nanmean(each[draws], axis=1), float(np.nanmean(each))
-            low, high = np.nanpercentile(gap, (2.5, 97.5))
-            row[key] = (at, float(low), float(high))
-        found[label] = row
-    return found
-
-
-def _pairing(one: dict[str, Any], two: dict[str, Any]) -> same.Pairing:
-    """Whether two members have the same examples; labels are compared by the names of their classes."""
-    made, other = one["outputs"], two["outputs"]
-    try:
-        columns = same.match_classes(names_of(made), names_of(other), what=one["label"], other=two["label"])
-    except DataError as error:
-        return same.Pairing(False, error.message)
-    lifted = replace(made, labels=columns.lifted(made.labels))
-    pairing = same.match_examples(lifted, other, what=one["label"], other=two["label"])
-    note = " ".join(n for n in (columns.note, pairing.note) if n)
-    return replace(pairing, note=note or None)
-
-
-def _mean_of(members: list[dict[str, Any]], key: str) -> np.ndarray:
-    return np.asarray(np.mean([m["each"][key] for m in members], axis=0))
-
-
-def _ece_of(members: list[dict[str, Any]], rows: np.ndarray) -> float:
-    return float(np.mean([ece(m["confidence"][rows], m["each"]["accuracy"][rows]) for m in members]))
 
 
 def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import checkpoints, files, outputs, runs, same, scores, sources
+from fierce_tools import checkpoints, files, runs, same, scores, sources
+from fierce_tools.checks import check_names
 from fierce_tools.data._dataset import NOUNS, Dataset
 from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split
@@ -149,7 +150,7 @@ def load_soft_labels(
     note = None
     if names is not None:
         known = tuple(map(str, names))
-        outputs.check_names(file, known, table.shape[1])
+        check_names(file, known, table.shape[1])
         what = f"the student's data {data.name}"
         columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN)
         table, note = columns.of(table), columns.note

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,9 +19,10 @@ from fierce_tools.menu import LOSSES
 from fierce_tools.outputs import read_arrays
 from fierce_tools.recipe import Recipe
 from fierce_tools.same import altered_alone
+from fierce_tools.training._taught import Asked, Taught, combined, renormalize
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
 from fierce_tools.training._transfer import class_number
-from fierce_tools.training.batches import Batch, Examples, Normalization
+from fierce_tools.training.batches import Examples, Normalization
 from fierce_tools.training.infer import infer
 
 # The loss of each method; `none` is the student alone, on its labels.
@@ -114,7 +113,7 @@ class Teachers:
                 model.to(memory_format=torch.channels_last)
             moved = teacher.columns is not None and teacher.columns.moves
             columns = torch.from_numpy(teacher.columns.number).to(train.device) if moved else None  # type: ignore[union-attr]
-            own.append(Asked(model, _renormalize(normalization, teacher.normalization, train), columns))
+            own.append(Asked(model, renormalize(normalization, teacher.normalization, train), columns))
         known: dict[str, Tensor] = {}
         for examples, split in ((train, self.splits.train), (val, self.splits.val)):
             if examples is None:
@@ -125,78 +124,6 @@ class Teachers:
             if once:
                 known[examples.split] = torch.from_numpy(self.logits(split)).to(train.device)
         return Taught(own, known, self.combine, self.temperature, self.matched)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A teacher's model on the student's normalised inputs, changed into its own; and the student's columns of it."""
-
-    model: nn.Module
-    change: tuple[Tensor, Tensor] | None
-    columns: Tensor | None
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        said: Tensor = self.model(_as_its_own(inputs, self.change)).float()
-        return said if self.columns is None else said.index_select(-1, self.columns)
-
-
-@dataclass
-class Taught:
-    """`teacher_logits` [B, C] of a batch: looked up by its rows where they are known, else computed on its inputs.
-
-    Of examples mixed in pairs, known soft labels are mixed, or the logits themselves where those are `matched`.
-    """
-
-    models: list[Asked]
-    known: dict[str, Tensor]
-    combine: str
-    temperature: float
-    matched: bool = False
-
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        known = self.known.get(batch.split)
-        if known is None:
-            with torch.no_grad():
-                said = [one(batch.inputs) for one in self.models]
-                return {"teacher_logits": combined(said, self.combine, self.temperature)}
-        found = known.index_select(0, batch.rows)
-        if batch.partner is not None and batch.lam < 1:  # a pair's soft label is mixed as its labels are
-            pair, weights = (found, found.roll(1, 0)), (batch.lam, 1 - batch.lam)
-            found = (
-                weights[0] * pair[0] + weights[1] * pair[1]
-                if self.matched
-                else mixture(pair, weights, self.temperature)
-            )
-        return {"teacher_logits": found}
-
-
-def combined(said: Sequence[Tensor], how: str, temperature: float) -> Tensor:
-    """Several teachers' logits [N, C] as one: their mean, or logits whose softmax at T is the mean of theirs."""
-    if len(said) == 1:
-        return said[0]
-    if how == "logits":
-        return torch.stack(list(said)).mean(dim=0)
-    return mixture(said, [1 / len(said)] * len(said), temperature)
-
-
-def mixture(said: Sequence[Tensor], weights: Sequence[float], temperature: float) -> Tensor:
-    """Logits [N, C] whose softmax at T is Σ w_i softmax(z_i/T)."""
-    parts = [(z / temperature).log_softmax(-1) + math.log(w) for z, w in zip(said, weights, strict=True) if w > 0]
-    return temperature * torch.stack(parts).logsumexp(dim=0)
-
-
-def _renormalize(ours: Normalization, theirs: Normalization, like: Examples) -> tuple[Tensor, Tensor] | None:
-    """Factor and shift that turn our normalised inputs into the teacher's; None where they are the same."""
-    if np.array_equal(ours.mean, theirs.mean) and np.array_equal(ours.std, theirs.std):
-        return None
-    shape = (1, -1, 1, 1) if like.data.dim() == 4 else (1, -1)
-    scale, shift = ours.std / theirs.std, (ours.mean - theirs.mean) / theirs.std
-    made = (torch.from_numpy(v.astype(np.float32)).to(like.device).view(shape) for v in (scale, shift))
-    return next(made), next(made)
-
-
-def _as_its_own(inputs: Tensor, change: tuple[Tensor, Tensor] | None) -> Tensor:
-    return inputs if change is None else inputs * change[0] + change[1]
 
 
 def teach(

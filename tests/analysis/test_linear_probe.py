@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from dataclasses import asdict, replace
 
@@ -254,7 +253,7 @@ def test_fewer_examples_are_drawn_by_the_seed_and_said():
 
 
 def test_features_wider_than_the_limit_are_fitted_on_fewer_examples(monkeypatch):
-    monkeypatch.setattr(sys.modules[linear_probe.__module__], "MOST_FACTORED", 5)
+    monkeypatch.setattr("fierce_tools.analysis._logistic.MOST_FACTORED", 5)
     assert linear_probe(**splits(), neighbors=(1,)).train_examples == 5
     assert linear_probe(**splits(), examples=150).train_examples == 150
 

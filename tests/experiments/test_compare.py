@@ -15,6 +15,7 @@ from fierce_tools import outputs, recipe, sources
 from fierce_tools.analysis import stability
 from fierce_tools.experiments import _compare
 from fierce_tools.experiments._compare import compare, grouped, mean_sd, spread
+from fierce_tools.experiments._paired import PAIRED
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     outputs.save(tmp_path / "c.safetensors", logits=z[:50], labels=y[:50])
     found = [s for n in "abc" for s in sources.locate(str(tmp_path / f"{n}.safetensors"), tmp_path)]
     made = compare(found, bootstrap=50)
-    assert made.differences["b.safetensors"] == dict.fromkeys(_compare.PAIRED, (0.0, 0.0, 0.0))
+    assert made.differences["b.safetensors"] == dict.fromkeys(PAIRED, (0.0, 0.0, 0.0))
     assert "c.safetensors" not in made.differences
     assert any("not the same examples" in note for note in made.notes)
     assert any("a.safetensors: Left out: T* and" in note for note in made.notes), "what a file has not is named"

@@ -17,10 +17,11 @@ from fierce_tools.data._splits import Split, split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._record import Prepared, prepare
 from fierce_tools.models._classifier import Classifier
+from fierce_tools.training._taught import combined, mixture
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
 from fierce_tools.training._transfer import restrict
 from fierce_tools.training.batches import Examples, Normalization, measure
-from fierce_tools.training.distill import METHODS, Teachers, combined, formula, mixture, teach
+from fierce_tools.training.distill import METHODS, Teachers, formula, teach
 from fierce_tools.training.infer import infer
 from fierce_tools.training.loop import EpochDone
 from fierce_tools.training.train import setup, train
