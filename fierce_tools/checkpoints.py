@@ -49,6 +49,7 @@ def save(
     std: np.ndarray,
     anchors: np.ndarray | None = None,
     fingerprint: str = "",
+    source: str = "",
     epoch: int | None = 0,
     metrics: Mapping[str, Any] | None = None,
     known: tuple[str, ...] = recipe.SECTIONS,
@@ -57,8 +58,9 @@ def save(
 ) -> str:
     """Write a checkpoint, whole or not at all; returns its content hash.
 
-    Of a student `distillation` says how it was taught and by whom. Of weights trained elsewhere only some sections of
-    the recipe are `known`, and `origin` says where they are from and what they were trained on.
+    `fingerprint` is that of the data, `source` that of the data as they were loaded, before classes, coarse labels or
+    noise. Of a student `distillation` says how it was taught and by whom. Of weights trained elsewhere only some
+    sections of the recipe are `known`, and `origin` says where they are from and what they were trained on.
     """
     arrays = {PREFIX + name: value.detach().float().cpu().contiguous().numpy() if value.is_floating_point() else
               value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}  # fmt: skip
@@ -71,6 +73,7 @@ def save(
         "input_shape": list(shape), "class_names": list(class_names), "head": "head", "dataset_sha256": fingerprint,
         "seed": made.train["seed"] if "train" in known else None, "epoch": epoch, "metrics": dict(metrics or {}),
         "distillation": dict(distillation or {}), "origin": dict(origin or {}), "versions": versions(),
+        **({"source_sha256": source} if source and source != fingerprint else {}),
     }  # fmt: skip
     return arrayfile.save_arrays(path, arrays, document)
 

@@ -12,7 +12,7 @@ from fierce_tools.errors import DataError
 SHAPES = {
     "index": ((1,), "[N]"), "features": ((2,), "[N, D]"), "head_weight": ((2,), "[C, D]"), "head_bias": ((1,), "[C]"),
     "targets": ((1, 2), "[N] or [N, P]"), "anchors": ((2, 3), "[M, K, D]"), "draws": ((3,), "[L, N, C]"),
-    "images": ((4,), "[N, H, W, c]"),
+    "images": ((3, 4), "[N, H, W, c]"),
 }  # fmt: skip
 
 
@@ -54,16 +54,17 @@ def check_finite(where: str, array: np.ndarray) -> None:
         raise DataError(f"{where}{bad[0].tolist()} is {array[tuple(bad[0])]}{more}")
 
 
-def check_labels(source: str, labels: np.ndarray | None, classes: int) -> None:
-    """Raises DataError for labels that are not whole numbers 0 to classes - 1 [N]."""
+def check_labels(source: str, labels: np.ndarray | None, classes: int | None) -> None:
+    """Raises DataError for labels that are not whole numbers 0 to classes - 1 [N], or 0 or more."""
     if labels is None:
         return
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{source}: labels are {labels.dtype} {list(labels.shape)}, expected whole numbers [N]")
-    bad = np.flatnonzero((labels < 0) | (labels >= classes))
+    bad = np.flatnonzero((labels < 0) | (labels >= (np.inf if classes is None else classes)))
     if len(bad):
+        last = "or more" if classes is None else f"to {classes - 1}"
         more = f"; {len(bad)} of {len(labels)} labels are out of range" if len(bad) > 1 else ""
-        raise DataError(f"{source}: labels[{bad[0]}] is {labels[bad[0]]}, expected 0 to {classes - 1}{more}")
+        raise DataError(f"{source}: labels[{bad[0]}] is {labels[bad[0]]}, expected 0 {last}{more}")
 
 
 def check_index(source: str, index: np.ndarray | None) -> None:

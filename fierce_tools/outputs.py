@@ -74,7 +74,7 @@ def validate(outputs: Outputs, *, source: str = "outputs") -> Outputs:
     scores.check_logits(f"{source}: logits", logits)
     for name, array in outputs.arrays().items():
         checks.check_shape(source, name, array)
-        if name in checks.SHAPES:
+        if name in checks.SHAPES and name not in ("images", "targets"):  # what uses these looks at them
             checks.check_finite(f"{source}: {name}", array)
     for name in ROWS:
         array = getattr(outputs, name)
@@ -113,17 +113,23 @@ def save(path: str | Path, outputs: Outputs | None = None, **arrays: Any) -> Pat
 class Keys:
     """Which arrays of a file are meant: its logits, or its probabilities or counts instead, and its labels.
 
-    Labels may be a file of their own, FILE.npy.
+    Labels may be a file of their own, FILE.npy. `foreign`: other sources are asked, too, and these are of files that
+    were written elsewhere alone.
     """
 
     logits_key: str | None = None
     probabilities_key: str | None = None
     counts_key: str | None = None
     labels_key: str | None = None
+    foreign: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """They as `load` takes them."""
+        return {k: v for k, v in vars(self).items() if k.endswith("_key")}
 
     def named(self) -> dict[str, str]:
         """Those that are said, by the option that says them."""
-        return {k.removesuffix("_key"): v for k, v in vars(self).items() if v is not None}
+        return {k.removesuffix("_key"): v for k, v in self.asked().items() if v is not None}
 
 
 def load(
@@ -157,13 +163,20 @@ def load(
     outputs = Outputs(
         logits=logits,
         labels=labels,
-        class_names=tuple(map(str, names)) if names is not None else None,
+        class_names=class_names_of(names),
         document=document or {},
         held=tuple(sorted(arrays)) if "" not in arrays else ("one array without a name",),
         notes=(note,) if note else (),
         **{name: array for name, array in arrays.items() if name in known},
     )
     return validate(_typed(outputs, str(path)), source=str(path))
+
+
+def class_names_of(names: Any) -> tuple[str, ...] | None:
+    """Class names as text; bytes, as HDF5 and older pickles have them, are UTF-8."""
+    if names is None:
+        return None
+    return tuple(n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in np.asarray(names).tolist())
 
 
 def load_split(
@@ -187,7 +200,8 @@ def load_split(
     found = {n: arrays[prefix + n] for n in names if prefix + n in arrays and n not in ("logits", "labels")}
     for name, array in found.items():
         checks.check_shape(str(path), name, array, prefix)
-        checks.check_finite(f"{path}: {prefix}{name}", array)
+        if name in checks.SHAPES and name != "targets":
+            checks.check_finite(f"{path}: {prefix}{name}", array)
     if "logits" in names and (named or f"{prefix}logits" in arrays):
         found["logits"] = scores.read(path, arrays, **named, prefix=prefix, trusted=ours)
     rows = {len(array) for array in found.values() if array.ndim}
@@ -195,6 +209,7 @@ def load_split(
     if "labels" in names and key in arrays:
         classes = found["logits"].shape[1] if "logits" in found else None
         found["labels"], _ = scores.plain_labels(f"{path}: {key}", arrays[key], classes)
+        checks.check_labels(f"{path}: {prefix}", found["labels"], classes)
         rows.add(len(found["labels"]))
     if len(rows) > 1:
         shapes = ", ".join(f"{prefix}{n} {list(a.shape)}" for n, a in found.items())

@@ -49,7 +49,7 @@ def read(
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2 or table.dtype.kind not in "fiu":
         raise DataError(f"{where} is {table.dtype} {list(table.shape)}, expected numbers [N, C] with C of 2 or more")
     if not named and not trusted:
-        _refuse_unsaid(where, table, flags, name or "KEY")
+        _refuse_unsaid(where, table, flags, prefix, name or "KEY")
     return {"logits": _logits, "probabilities": _of_probabilities, "counts": _of_counts}[kind](where, table, flags)
 
 
@@ -118,17 +118,20 @@ def _blocks(table: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield start, table[start : start + ROWS]
 
 
-def _refuse_unsaid(where: str, table: np.ndarray, flags: str, key: str) -> None:
+def _refuse_unsaid(where: str, table: np.ndarray, flags: str, prefix: str, key: str) -> None:
     """Raises DataError where logits that nobody called so may as well be probabilities or counts."""
+    # Arrays of other splits go by the name of the evaluated one.
+    start = f"name it {prefix}KEY beside KEY, and " if prefix else ""
+    key = "KEY" if prefix else key
     if all(_whole(block) for _, block in _blocks(table)):
         raise DataError(
             f"{where} holds whole numbers: they may be counts, or logits",
-            f"say {flags}counts {key} or {flags}logits {key}",
+            f"{start}say {flags}counts {key} or {flags}logits {key}",
         )
     if all((block >= 0).all() and (np.abs(_sums(block) - 1) < LIKELY).all() for _, block in _blocks(table)):
         raise DataError(
             f"{where} has rows of 0 or more that sum to 1: they may be probabilities, or logits",
-            f"say {flags}probabilities {key} or {flags}logits {key}",
+            f"{start}say {flags}probabilities {key} or {flags}logits {key}",
         )
 
 
@@ -165,7 +168,7 @@ def check_logits(where: str, table: np.ndarray, hint: str = "") -> None:
 
 def _logits(where: str, table: np.ndarray, flags: str) -> np.ndarray:
     check_logits(where, table, f"probabilities are named with {flags}probabilities" if flags != "--" else "")
-    return table.astype(np.float32)
+    return table.astype(np.float32, copy=False)
 
 
 def _of_probabilities(where: str, table: np.ndarray, flags: str) -> np.ndarray:

@@ -102,6 +102,72 @@ def test_numbers_made_up_for_want_of_names_name_nothing() -> None:
     assert some.number.tolist() == [7, 3], "digits that somebody chose are names"
 
 
+def test_the_same_numbers_in_another_order_are_names() -> None:
+    """Folders are sorted as text: 0, 1, 10, 11, 2. The same numbers on both sides mean the same classes."""
+    text = tuple(sorted(map(str, range(12))))
+    for names, others in (
+        (text, tuple(map(str, range(12)))),
+        (tuple(map(str, range(12))), text),
+        (("1", "0"), ("0", "1")),
+    ):
+        columns = match_classes(names, others, what="data", other="model")
+        assert [others[i] for i in columns.number] == [*names]
+        assert not columns.by_position
+    assert match_classes(("0", "1"), tuple("0123456789"), what="d", other="m", trusted=True).number.tolist() == [0, 1]
+
+
+def test_orders_that_contradict_one_another_are_refused(built: Path, run: str, fierce) -> None:
+    np.savez("swapped.npz", **scene(("owl", "cat", "dog"), seed=3))
+    data = ("--data", "arrays:swapped.npz", "--model", "mlp:8", "--epochs", "1", "--device", "cpu")
+    assert fierce("train", *data, "--name", "swapped")[0] == 0
+    unnamed = {k: v for k, v in scene(KNOWN, seed=2).items() if k != "class_names"}
+    np.savez("unnamed.npz", **unnamed)
+    for words in (("compare",), ("analyze", "temperature-sweep"), ("distill",)):
+        both = ("--teacher", run, "--teacher", "swapped") if words == ("distill",) else (run, "swapped")
+        code, out, err = fierce(*words, *both, "--data", "arrays:unnamed.npz")
+        assert (code, out) == (3, ""), err
+        assert "names no classes, and knows and swapped know theirs in different orders: cat, dog, owl; and owl" in err
+    assert fierce("infer", run, "--data", "arrays:unnamed.npz", "--out", "o.safetensors")[0] == 0
+
+
+def test_a_student_of_two_numbered_classes_has_a_teacher_of_ten(digits_run: Path, fierce) -> None:
+    words = ("--student", "mlp:8", "--epochs", "1", "--device", "cpu", "--format", "json", "--classes")
+    found = []
+    for number, classes in enumerate(("0,1", "1,0")):
+        code, out, err = fierce("distill", "--teacher", str(digits_run), *words, classes, "--name", f"s{number}")
+        assert code == 0, err
+        found.append(json.loads(out)["distillation"]["models"]["teacher"]["accuracy"])
+    assert found[0] == found[1] > 0.8
+
+
+def test_numbers_of_classes_are_those_of_the_data_they_were_written_for(built: Path, fierce) -> None:
+    data = (
+        "--data",
+        f"arrays:{built / 'animals.npz'}",
+        "--model",
+        "mlp:16",
+        "--lr",
+        "0.01",
+        "--epochs",
+        "8",
+        "--device",
+        "cpu",
+    )
+    np.savez("b.npz", **scene(("owl", "cat", "dog"), seed=1))
+    assert fierce("train", *data, "--classes", "0,1", "--name", "two")[0] == 0
+    code, out, err = fierce("infer", "two", "--data", "arrays:b.npz", "--out", "o.safetensors", "--format", "json")
+    assert (code, json.loads(out)["accuracy"]) == (0, 1.0), err
+    assert outputs.load("o.safetensors").class_names == ("cat", "dog")
+    Path("by-number.json").write_text(json.dumps({"0": "mammal", "1": "mammal", "2": "bird"}))
+    Path("by-name.json").write_text(json.dumps({"cat": "mammal", "dog": "mammal", "owl": "bird"}))
+    for how in ("number", "name"):
+        assert fierce("train", *data, "--coarse", f"by-{how}.json", "--name", how)[0] == 0
+    code, _, err = fierce("infer", "number", "--data", "arrays:b.npz", "--out", "p.safetensors")
+    assert (code, "name classes by their names" in err) == (3, True)
+    code, out, err = fierce("infer", "name", "--data", "arrays:b.npz", "--out", "q.safetensors", "--format", "json")
+    assert (code, json.loads(out)["accuracy"]) == (0, 1.0), err
+
+
 def test_a_model_is_asked_about_its_classes_in_another_order(run: str, fierce) -> None:
     np.savez("b.npz", **scene(("owl", "cat", "dog"), seed=1))
     code, out, err = fierce("infer", run, "--data", "arrays:b.npz", "--out", "b.safetensors", "--format", "json")
@@ -216,7 +282,8 @@ WHOLE = Outputs(LOGITS, LABELS, np.arange(6), document={"dataset_sha256": "a" * 
     ("one", "other", "paired", "said"),
     [
         (WHOLE, WHOLE, True, None),
-        (WHOLE, replace(WHOLE, index=np.arange(6)[::-1].copy()), False, "their `index` differs"),
+        (WHOLE, replace(WHOLE, index=np.arange(6) + 1), False, "their `index` differs"),
+        (WHOLE, replace(WHOLE, index=np.arange(6)[::-1].copy()), False, "`index` is in another order: sort the rows by it"),
         (WHOLE, replace(WHOLE, document={"dataset_sha256": "b" * 64}), False, "of different data (fingerprints aaaaaaaaaaaa…"),
         (WHOLE, replace(WHOLE, document={**WHOLE.document, "split": "val"}), False, "of the test split, two of val"),
         (WHOLE, replace(WHOLE, labels=LABELS[::-1].copy()), False, "4 of 6 labels of one and two differ"),
@@ -235,21 +302,36 @@ def test_rows_are_the_same_examples(one: Outputs, other: Outputs, paired: bool, 
     assert words is None if said is None else said in str(words)
 
 
-def test_what_was_done_to_training_alone_makes_no_other_test_examples() -> None:
-    """Label noise is part of the fingerprint; the same test rows are paired by index all the same, and it is said."""
+def test_options_make_no_other_test_examples_of_the_same_data() -> None:
+    """Noise and classes are part of the fingerprint; the same rows are paired by index all the same, and it is said."""
     clean = {"dataset_sha256": "a" * 64, "split": "test", "data": {"name": "digits", "val_fraction": 0.1}}
     noisy = {**clean, "dataset_sha256": "b" * 64, "data": {"name": "digits", "val_fraction": 0.1, "label_noise": 0.4}}
-    found = match_examples(replace(WHOLE, document=clean), replace(WHOLE, document=noisy), what="one", other="two")
-    assert found.paired
-    assert "rows paired by index; the training splits of their data were altered otherwise" in str(found.note)
-    for section in (
-        clean["data"],
-        {"name": "digits", "val_fraction": 0.1, "coarse": "odd-even"},
-        {"name": "mnist"},
+    said = {**noisy, "data": {"name": "arrays:x.npz", "label_noise": 0.4}, "source_sha256": "a" * 64}
+    for other in (noisy, said):
+        found = match_examples(replace(WHOLE, document=clean), replace(WHOLE, document=other), what="one", other="two")
+        assert found.paired
+        assert "rows paired by index; options made other training examples or labels" in str(found.note)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"name": "digits", "val_fraction": 0.1},
+        {"name": "digits", "val_fraction": 0.2},
+        {"name": "digits", "draw_seed": 3},
+        {"name": "arrays:x.npz", "label_noise": 0.4},
+        {"name": "mnist", "label_noise": 0.4},
+        {"name": "rotated-mnist", "label_noise": 0.4, "angles": 3},
         None,
-    ):
-        other = replace(WHOLE, document={**noisy, "data": section})
-        assert not match_examples(replace(WHOLE, document=clean), other, what="one", other="two").paired, section
+    ],
+)
+def test_data_that_changed_under_their_name_are_other_data(section: dict[str, Any] | None) -> None:
+    """Whatever options are said beside: those that cut validation, or follow others, change no fingerprint."""
+    clean = {"dataset_sha256": "a" * 64, "split": "test", "data": {"name": "digits", "val_fraction": 0.1}}
+    other = {"dataset_sha256": "b" * 64, "split": "test", "data": section}
+    found = match_examples(replace(WHOLE, document=clean), replace(WHOLE, document=other), what="one", other="two")
+    assert not found.paired
+    assert "of different data" in found.reason
 
 
 def test_one_model_beside_itself_with_its_columns_permuted(fierce) -> None:
@@ -300,6 +382,44 @@ def test_the_paired_bootstrap_pairs_only_the_same_examples(run: str, fierce, bui
     found = json.loads(fierce("compare", run, "before.safetensors", *arguments)[1])
     assert len(found["differences"]) == 1, "a file of an earlier version is paired by index"
     assert any("paired by index; before.safetensors does not say of which data" in note for note in found["notes"])
+
+
+def test_it_does_not_matter_which_is_named_first(run: str, fierce) -> None:
+    np.savez("some.npz", **scene(("owl", "cat"), seed=1))
+    train = (
+        "train",
+        "--data",
+        "arrays:some.npz",
+        "--model",
+        "mlp:8",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--name",
+        "two",
+    )
+    assert fierce(*train)[0] == 0
+    arguments = ("--data", "arrays:some.npz", "--skip", "tstar,ece-tstar,gamma,stability,tightness,probe,mi")
+    for both in ((run, "two"), ("two", run)):
+        found = json.loads(fierce("compare", *both, *arguments, "--bootstrap", "20", "--format", "json")[1])
+        assert len(found["differences"]) == 1, found["notes"]
+
+
+def test_labels_put_right_still_have_a_teacher(digits_run: Path, fierce) -> None:
+    made = outputs.load(digits_run / "outputs" / "test.safetensors")
+    mended = made.get("labels").copy()
+    mended[:3] = (mended[:3] + 1) % 10
+    np.save("mended.npy", mended)
+    words = ("analyze", "agreement", str(digits_run), "--teacher", str(digits_run), "--format", "json")
+    plain, other = (
+        json.loads(fierce(*words, *more)[1])["results"][0]["values"] for more in ((), ("--labels", "mended.npy"))
+    )
+    assert other["kl"] == plain["kl"] == 0
+    assert other["accuracy"] == pytest.approx((made.logits.argmax(1) == mended).mean())
+    np.savez("b.npz", **scene(KNOWN))
+    code, _, err = fierce("analyze", "confusion", str(digits_run), "--data", "digits", "--labels", "mended.npy")
+    assert (code, "--labels with --data: other data bring their labels" in err) == (2, True)
 
 
 # Trainings.

@@ -141,6 +141,65 @@ def test_two_kinds_at_once_and_arrays_that_are_not_there() -> None:
         scores.read("f", {"a": VOTES}, counts="b")
 
 
+def test_a_comparison_with_infinite_losses_says_so_and_has_no_difference(fierce) -> None:
+    """A mean over the examples that a model does not rule out must not make it better than another."""
+    rng = np.random.default_rng(3)
+    labels = VOTES.argmax(1)
+    np.savez("sure.npz", votes=VOTES, labels=labels)
+    some = labels.copy()
+    some[:50] = 9  # nobody's vote
+    np.savez("wrong.npz", votes=VOTES, labels=some)
+    outputs.save("model.safetensors", logits=rng.normal(size=VOTES.shape), labels=some)
+    none = np.eye(10, dtype=int)[(some + 1) % 10]
+    np.savez("never.npz", votes=none, labels=some)
+    words = ("compare", "model.safetensors", "wrong.npz", "never.npz", "--counts", "votes", "--bootstrap", "20", "--format")
+    code, out, err = fierce(*words, "json")
+    assert code == 0, err
+    assert "Warning" not in err
+    found = json.loads(out)
+    by = {row["label"]: row["figures"] for row in found["rows"]}
+    shares = VOTES[np.arange(120), labels][50:] / VOTES.sum(1)[50:]
+    assert by["wrong.npz"]["nll"] == [pytest.approx(-np.log(shares).mean(), abs=1e-5)]
+    assert by["never.npz"]["nll"] == [None]
+    assert {label: d["nll"] for label, d in found["differences"].items()} == {"wrong.npz": None, "never.npz": None}
+    assert found["differences"]["wrong.npz"]["accuracy"] is not None
+    notes = " ".join(found["notes"])
+    assert "wrong.npz: the NLL is infinite for 50 of 120 examples, and is of the others." in notes
+    assert "never.npz: the NLL is infinite for 120 of 120 examples" in notes
+    assert "wrong.npz: no difference of NLL to model.safetensors: it is infinite for some examples." in notes
+    for kind in ("text", "csv", "markdown"):
+        assert "nan" not in fierce(*words, kind)[1]
+
+
+def test_names_of_arrays_are_of_foreign_files_alone(fierce, digits_run: Path) -> None:
+    made = outputs.load(digits_run / "outputs" / "test.safetensors")
+    outputs.save("ours.safetensors", made)
+    p = np.exp(made.logits - made.logits.max(1, keepdims=True))
+    np.savez("people.npz", soft=p / p.sum(1, keepdims=True), labels=made.labels)
+    words = (str(digits_run), "ours.safetensors", "people.npz", "--probabilities", "soft", "--format", "json")
+    code, out, err = fierce("analyze", "entropy", *words, "--temperatures", "1,4")
+    assert code == 0, err
+    values = [r["values"]["mean"] for r in json.loads(out)["results"]]
+    assert values[0] == values[1] == pytest.approx(values[2], abs=1e-5)
+    skip = ("--skip", "tstar,ece-tstar,gamma,stability,tightness,probe,mi", "--bootstrap", "0")
+    assert len(json.loads(fierce("compare", *words, *skip)[1])["rows"]) == 3
+    code, _, err = fierce("analyze", "entropy", str(digits_run), "--probabilities", "soft")
+    assert (code, "names an array of a file, and demo is a checkpoint" in err) == (2, True)
+
+
+def test_class_names_as_bytes_are_text(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).normal(size=(6, 3))
+    np.savez(tmp_path / "x.npz", logits=table, class_names=np.array([b"cat", "é".encode(), b"owl"]))
+    assert outputs.load(tmp_path / "x.npz").class_names == ("cat", "é", "owl")
+
+
+def test_arrays_that_no_question_needs_are_not_in_the_way(tmp_path: Path) -> None:
+    """Grey images without an axis of channels, and targets that are not known for all."""
+    table = np.random.default_rng(0).normal(size=(6, 3))
+    np.savez(tmp_path / "x.npz", logits=table, images=np.zeros((6, 8, 8), np.uint8), targets=np.array([1, np.nan] * 3))
+    assert outputs.load(tmp_path / "x.npz").logits.shape == (6, 3)
+
+
 # Labels.
 
 
@@ -307,6 +366,12 @@ def test_other_splits_of_a_file_are_checked_when_they_are_loaded(fierce) -> None
     np.savez("x.npz", **plain, val_logits=rng.normal(size=(29, 3)))
     code, _, err = fierce("analyze", "calibration", "x.npz", "--bootstrap", "0")
     assert (code, "val_logits [29, 3], val_labels [30] are not of the same rows" in err) == (3, True)
+    np.savez("x.npz", **plain, val_logits=rng.dirichlet(np.ones(3), size=30))
+    code, _, err = fierce("analyze", "calibration", "x.npz", "--bootstrap", "0")
+    assert (code, "name it val_KEY beside KEY, and say --probabilities KEY or --logits KEY" in err) == (3, True)
+    np.savez("x.npz", **{**plain, "val_labels": np.full(30, 255)}, val_logits=rng.normal(size=(30, 3)))
+    code, _, err = fierce("analyze", "calibration", "x.npz", "--bootstrap", "0")
+    assert (code, "val_: labels[0] is 255, expected 0 to 2" in err) == (3, True)
     p = rng.dirichlet(np.ones(3), size=90)
     np.savez("p.npz", p=p[:60], labels=np.arange(60) % 3, val_p=p[60:], val_labels=np.eye(3)[np.arange(30) % 3])
     code, out, err = fierce(

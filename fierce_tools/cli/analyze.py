@@ -108,6 +108,7 @@ def _command(name: str) -> Callable[..., None]:
         from fierce_tools import sources
         from fierce_tools.cli import saving
         from fierce_tools.experiments._ask import ask
+        from fierce_tools.experiments._gather import beside
         from fierce_tools.experiments._loading import Places, of_data
         from fierce_tools.outputs import Keys
         from fierce_tools.report import combine
@@ -119,7 +120,7 @@ def _command(name: str) -> Callable[..., None]:
         taught = {o.name: options.pop(o.name, None) for o in TEACHER}
         given = {k: v for k, v in options.items() if v is not None}
         teacher = _one(taught["teacher"], root) if taught["teacher"] else None
-        keys = Keys(logits, probabilities, counts, labels)
+        keys = beside(found, Keys(logits, probabilities, counts, labels))
         teacher_keys = Keys(taught["teacher_logits"], taught["teacher_probabilities"], taught["teacher_counts"])
         if teacher is None and teacher_keys.named():
             flag = f"--teacher-{next(iter(teacher_keys.named()))}"

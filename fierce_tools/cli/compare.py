@@ -74,6 +74,7 @@ def compare(
     from fierce_tools import sources
     from fierce_tools.cli import saving
     from fierce_tools.cli.analyze import distinct, whole
+    from fierce_tools.experiments._ask import plain
     from fierce_tools.experiments._compare import compare as work
     from fierce_tools.experiments._loading import Places
     from fierce_tools.outputs import Keys
@@ -87,7 +88,7 @@ def compare(
         keys=Keys(logits, probabilities, counts, labels),
     )  # fmt: skip
     if format == "json":
-        text.print_json({"format": 1, **asdict(made)})
+        text.print_json(plain({"format": 1, **asdict(made)}))
     elif format == "csv":
         sys.stdout.write(saving.as_csv(made.numbers()))
     elif format == "markdown":

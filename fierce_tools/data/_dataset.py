@@ -40,6 +40,8 @@ class Dataset:
     altered: Altered | None = None
     # How the files were understood, for a person to check.
     notes: tuple[str, ...] = ()
+    # Fingerprint of the data as they were loaded, where options made others of them; no part of their own.
+    source_sha256: str = ""
     # What an earlier version read otherwise, in words; no part of the fingerprint, which it explains.
     read_otherwise: str = ""
     # Whether labels have been made anew, so that targets which are class numbers are so of other classes.
@@ -144,6 +146,11 @@ class Dataset:
     def splits(self) -> tuple[str, ...]:
         """The splits the data have of their own: train and test, and val between them where there is one."""
         return ("train", "val", "test") if self.own_validation else ("train", "test")
+
+    @property
+    def source(self) -> str:
+        """The fingerprint of the data as they were loaded, before classes, coarse labels or noise."""
+        return self.source_sha256 or self.fingerprint()
 
     def fingerprint(self) -> str:
         """SHA-256 over every array, the class names and what alters the training split (hexadecimal)."""

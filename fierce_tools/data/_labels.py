@@ -45,6 +45,25 @@ def coarsen(data: Dataset, which: str) -> Dataset:
     return replace(data, class_names=coarse, relabelled=True, **changes)
 
 
+def by_name(data: Dataset, options: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
+    """The options of a recipe for other data, with classes by their names: numbers are of the data it was written for.
+
+    `known` are the classes of its model. Raises DataError for a map of coarse classes that goes by numbers.
+    """
+    made, which = dict(options), options.get("coarse")
+    if isinstance(which, str) and which.endswith(".json"):
+        strange = [fine for fine in _from_file(which) if fine not in data.class_names]
+        if strange:
+            raise DataError(
+                f"{which} names {strange[0]!r}, which is no class of {data.name}",
+                "in a map that is to hold for other data, too, name classes by their names",
+            )
+    if made.get("classes"):
+        coarse = which is not None or made.get("bins") is not None
+        made["classes"] = known if coarse or set(known) <= set(data.class_names) else ()
+    return made
+
+
 def maps() -> dict[str, dict[str, dict[str, str]]]:
     """Every named map, by its name and the dataset that declares it: {fine class: coarse class}."""
     found: dict[str, dict[str, dict[str, str]]] = {}

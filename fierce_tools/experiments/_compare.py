@@ -13,8 +13,8 @@ from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import ask
-from fierce_tools.experiments._gather import refuse_keys, relabelled
-from fierce_tools.experiments._loading import Places, outputs_of
+from fierce_tools.experiments._gather import beside, keys_of, names_of, relabelled
+from fierce_tools.experiments._loading import BY_POSITION, Places, outputs_of
 from fierce_tools.experiments._paired import PAIRED, paired
 from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
@@ -57,7 +57,7 @@ class Comparison:
     """Rows of figures, and for each row but the first the difference to it with its 95 % interval."""
 
     rows: tuple[Row, ...]
-    differences: Mapping[str, Mapping[str, tuple[float, float, float]]]
+    differences: Mapping[str, Mapping[str, tuple[float, float, float] | None]]
     split: str
     temperature: float
     notes: tuple[str, ...]
@@ -89,7 +89,7 @@ class Comparison:
                 cells += mean_sd(r.figures[key])
             if self.differences:
                 found = self.differences.get(r.label)
-                cells += [v for k in PAIRED for v in (found[k] if found else (None, None, None))]
+                cells += [v for k in PAIRED for v in ((found[k] if found else None) or (None, None, None))]
             rows.append(tuple(cells))
         return Report("Comparison", (Table("", tuple(h.strip() for h in heads), tuple(rows)),))
 
@@ -121,7 +121,7 @@ def compare(
             raise unknown("figure", key, tuple(FIGURES))
     if bootstrap < 0 or not temperature > 0:
         raise UsageError(f"--bootstrap {bootstrap} --temperature {temperature:g}", "expected 0 or more, and above 0")
-    where, named = places or Places(), keys or Keys()
+    where, named = places or Places(), beside(sources, keys or Keys())
     chosen = {k: v for k, v in (("fit_on", fit_on), ("cross_fit", cross_fit)) if v is not None}
     notes: dict[str, None] = {}
     groups = grouped(sources, group_by)
@@ -135,22 +135,30 @@ def compare(
                 f"{s.label}: the NLL is infinite for {gone} of {len(made.logits)} examples, and is of the others."
             )
             notes |= dict.fromkeys((*made.notes, *([infinities] if gone else ())))
-        figures: dict[str, tuple[float | None, ...]] = {k: tuple(float(e[k]) for e in examples[label]) for k in PAIRED}
+        figures: dict[str, tuple[float | None, ...]] = {k: tuple(_known(e[k]) for e in examples[label]) for k in PAIRED}
         for key, (_, analysis, path) in FIGURES.items():
             if analysis and key not in skip:
                 figures[key] = tuple(_asked(s, analysis, path, split, chosen, where, named, notes) for s in members)
         rows.append(Row(label, tuple(s.label for s in members), {k: v for k, v in figures.items() if k not in skip}))
+    unnamed = [(e["label"], names_of(made)) for group in examples.values() for e in group
+               if (made := e["outputs"]).document.get(BY_POSITION)]  # fmt: skip
+    if unnamed:
+        same.refuse_conflicts(str(where.data), unnamed, "add class_names to the data")
     differences = paired(examples, bootstrap, notes) if len(rows) > 1 and bootstrap else {}
     return Comparison(tuple(rows), differences, split, temperature, tuple(notes))
 
 
 def scores_of(source: Source, split: str, places: Places, keys: Keys) -> outputs.Outputs:
     """A checkpoint's outputs on a split, or those of a file, whose arrays `keys` name."""
+    keys = keys_of(source, keys)
     if source.checkpoint:
-        refuse_keys(keys, source)
         made = outputs_of(source, split, {"logits"}, places)
-        return made if keys.labels_key is None else relabelled(made, keys.labels_key)
-    return outputs.load(source.path, **vars(keys))
+        return made if keys.labels_key is None else relabelled(made, keys.labels_key, places)
+    return outputs.load(source.path, **keys.asked())
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _asked(
@@ -244,7 +252,8 @@ def _training(source: Source) -> tuple[str, ...]:
     if not source.checkpoint or document.get("origin"):
         return (source.label,)
     recipe = same.training(document["recipe"], seed=False)
-    return recipe, str(document["dataset_sha256"]), str(document["epoch"] if source.epoch else "")
+    taught = same.taught(document.get("distillation") or {})
+    return recipe, str(document["dataset_sha256"]), taught, str(document["epoch"] if source.epoch else "")
 
 
 def _flat(source: Source) -> dict[str, Any]:
@@ -268,6 +277,8 @@ def spread(values: Sequence[float | None]) -> Cell:
     return mean if mean is None or sd is None else f"{mean:.4g} ± {sd:.2g}"
 
 
-def _interval(value: tuple[float, float, float]) -> str:
+def _interval(value: tuple[float, float, float] | None) -> str | None:
+    if value is None:
+        return None
     at, low, high = value
     return f"{at:+.4f} ({low:+.4f} … {high:+.4f})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fierce_tools import binding, outputs, scores
+from fierce_tools import binding, files, outputs, scores
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._loading import FOREIGN, Places, drawn, outputs_of, with_data
 from fierce_tools.outputs import Keys, Outputs
@@ -52,27 +52,27 @@ def gather(
     """
     where = replace(places or Places(), fresh=fresh)
     own = replace(spec, arrays=_others(spec.arrays), optional_arrays=_others(spec.optional_arrays))
-    keys = keys or Keys()
+    keys = keys_of(source, keys or Keys())
+    notes: tuple[str, ...] = ()
     if source.checkpoint:
-        refuse_keys(keys, source)
         arrays, made = _own(own, source, split, draws or {}, where)
         if keys.labels_key is not None:
             if "labels" not in arrays:
                 raise UsageError(f"{spec.name} takes no labels of the split it is asked about", "leave --labels out")
-            made = relabelled(made, keys.labels_key)
-            arrays |= {"labels": made.labels}
+            other = relabelled(made, keys.labels_key, where)
+            arrays, notes = {**arrays, "labels": other.labels}, other.notes
     else:
-        made = outputs.load(source.path, **vars(keys))
+        made = outputs.load(source.path, **keys.asked())
         arrays = _from_file(own, source, made, keys)
     taught = tuple(p for p in (*spec.arrays, *spec.optional_arrays) if p.startswith(TEACHER))
     if teacher is None:
         if set(taught) & set(spec.arrays):
             raise UsageError(f"{spec.name} compares with a teacher", "say which with --teacher PATH")
-        return Gathered(arrays | dict.fromkeys(taught), made.notes)
+        return Gathered(arrays | dict.fromkeys(taught), tuple(dict.fromkeys((*made.notes, *notes))))
     if not taught:
         raise UsageError(f"{spec.name} compares with no teacher", "leave --teacher out")
-    told, notes = _teacher(teacher, teacher_keys or Keys(), split, taught, where, source.label, made)
-    return Gathered(arrays | told, tuple(dict.fromkeys((*made.notes, *notes))))
+    told, how = _teacher(teacher, teacher_keys or Keys(), split, taught, where, source.label, made)
+    return Gathered(arrays | told, tuple(dict.fromkeys((*made.notes, *notes, *how))))
 
 
 def _teacher(
@@ -81,10 +81,10 @@ def _teacher(
     """A teacher's arrays beside outputs that were `made`, its classes matched to theirs; and notes on how."""
     names = {p.removeprefix(TEACHER) for p in taught}
     if teacher.checkpoint:
-        refuse_keys(keys, teacher, TEACHER_FLAGS)
+        _refuse_keys(keys, teacher, TEACHER_FLAGS)
         said = outputs_of(teacher, split, names, places)
     else:
-        said = outputs.load(teacher.path, **vars(keys), flags=TEACHER_FLAGS)
+        said = outputs.load(teacher.path, **keys.asked(), flags=TEACHER_FLAGS)
     what, other = label, f"teacher {teacher.label}"
     hint = "ask both on the same split of the same data"
     columns = match_classes(names_of(made), names_of(said), what=what, other=other, hint=hint)
@@ -102,7 +102,33 @@ def names_of(made: Outputs) -> tuple[str, ...]:
     return made.class_names or tuple(str(c) for c in range(made.logits.shape[1]))
 
 
-def refuse_keys(keys: Keys, source: Source, flags: str = "--") -> None:
+def keys_of(source: Source, keys: Keys) -> Keys:
+    """The names of arrays that are a source's. Raises UsageError for those of files where it is a checkpoint.
+
+    Beside foreign files, checkpoints and outputs that fierce wrote go by their own names; labels of a file are theirs.
+    """
+    if keys.foreign and not is_foreign(source):
+        labels = keys.labels_key if str(keys.labels_key).endswith(".npy") else None
+        return Keys(labels_key=labels)
+    if source.checkpoint:
+        _refuse_keys(keys, source)
+    return keys
+
+
+def is_foreign(source: Source) -> bool:
+    """Whether a source is a file of arrays that was not written by fierce."""
+    if source.checkpoint or source.path.suffix != ".safetensors":
+        return not source.checkpoint
+    return (files.read_header(source.path)[1] or {}).get("format") != "outputs"
+
+
+def beside(found: Sequence[Source], keys: Keys) -> Keys:
+    """Names of arrays for several sources: of foreign files alone, where there are such and others."""
+    foreign = [is_foreign(source) for source in found] if keys.named() and len(found) > 1 else []
+    return replace(keys, foreign=any(foreign) and not all(foreign))
+
+
+def _refuse_keys(keys: Keys, source: Source, flags: str = "--") -> None:
     """Raises UsageError for options that name arrays of a file, which a checkpoint is not."""
     named = [n for n in keys.named() if n != "labels" or not str(keys.labels_key).endswith(".npy")]
     if named:
@@ -113,8 +139,10 @@ def refuse_keys(keys: Keys, source: Source, flags: str = "--") -> None:
         )
 
 
-def relabelled(made: Outputs, file: str) -> Outputs:
-    """The same outputs with the labels of a FILE.npy, one for each row."""
+def relabelled(made: Outputs, file: str, places: Places) -> Outputs:
+    """The same outputs with the labels of a FILE.npy, one for each row. Raises UsageError beside other data."""
+    if places.data is not None:
+        raise UsageError("--labels with --data: other data bring their labels", "leave one of them out")
     rows, classes = made.logits.shape
     labels, note = scores.labels(file, {}, file, rows, classes)
     notes = (f"Labels are those of {file}.", *([note] if note else ()))
@@ -177,7 +205,7 @@ def _from_file(spec: binding.Spec, source: Source, loaded: Outputs, keys: Keys) 
     for prefix in PREFIXES:
         names = {p.removeprefix(prefix) for p in others if p.startswith(prefix)}
         if names:
-            made = outputs.load_split(source.path, prefix, names, **vars(keys))
+            made = outputs.load_split(source.path, prefix, names, **keys.asked())
             raw |= {prefix + name: array for name, array in made.items()}
     arrays: dict[str, Any] = {
         p: getattr(loaded, p) if p in spec.optional_arrays else loaded.get(p, source=str(source.path)) for p in own

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from fierce_tools import __version__, arrayfile, checkpoints, recipe
+from fierce_tools import __version__, arrayfile, checkpoints, recipe, same
 from fierce_tools.data._splits import Split, Splits, split
 from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments import _defaults, _teacher_seeds
@@ -31,7 +31,10 @@ Judge = Callable[[int, Outputs | None, Outputs], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Teacher:
-    """A checkpoint as a teacher: its logits f32 [N, C] on training, validation (or None) and test examples."""
+    """A checkpoint as a teacher: its logits f32 [N, C] on training, validation (or None) and test examples.
+
+    `columns` are where the data's classes lie among its own, empty where they are the same in the same order.
+    """
 
     label: str
     sha256: str
@@ -39,6 +42,7 @@ class Teacher:
     val: np.ndarray | None
     test: np.ndarray
     source: Source
+    columns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,9 +185,11 @@ class Lab:
         return (Outputs(outputs.logits[:count], labels[:count], class_names=self.class_names) if count else None), test
 
     def _key(self, student: Student) -> str:
-        return (
-            f"{student.digest()[:32]}-{'' if student.teacher is None else self.teachers[student.teacher].sha256[:32]}"
-        )
+        if student.teacher is None:
+            return f"{student.digest()[:32]}-"
+        teacher = self.teachers[student.teacher]
+        columns = f"-{arrayfile.name_of({'columns': teacher.columns})}" if teacher.columns else ""
+        return f"{student.digest()[:32]}-{teacher.sha256[:32]}{columns}"
 
     def _identity(self) -> dict[str, Any]:
         # How fast students are trained says nothing of what they learn.
@@ -263,6 +269,7 @@ def _taught(
     """The teachers in the classes of the data, the data, their recipe, and how classes were matched."""
     teachers: list[Teacher] = []
     notes: list[str] = []
+    unnamed: list[tuple[str, Sequence[str]]] = []
     first: Splits | None = None
     prints = ""
     document: dict[str, dict[str, Any]] = {}
@@ -283,10 +290,16 @@ def _taught(
                 f"{source.label} and {found[0].label} were trained on different data, or cut differently",
                 "ask them one at a time",
             )
+        moved = tuple(columns.number.tolist()) if columns.moves else ()
+        unnamed += [(source.label, columns.others)] if columns.by_position else []
         parts = [part for part in ("train", "val", "test") if len(getattr(splits, part))]
         said = {part: columns.of(_logits(source, part, places, loaded)) for part in parts}
-        teachers.append(Teacher(source.label, source.sha256, said["train"], said.get("val"), said["test"], source))
+        teachers.append(
+            Teacher(source.label, source.sha256, said["train"], said.get("val"), said["test"], source, moved)
+        )
     assert first is not None
+    if unnamed:
+        same.refuse_conflicts(str(places.data), unnamed, "add class_names to the data")
     return tuple(teachers), first, document, tuple(dict.fromkeys(notes))
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KEPT = ("val_fraction", "split_seed", "coarse", "bins", "classes")
 # In the document of outputs whose labels are of classes that the model does not know.
 FOREIGN = "other_classes"
+# In the document of outputs on data that name no classes, or of a model that names none.
+BY_POSITION = "classes_by_position"
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,25 @@ class Loaded:
     """A checkpoint and the data it is asked about, in the data's own classes.
 
     `columns` are where those lie among the model's, None where the model knows others; `fingerprint` is the data's,
-    `data` the section of a recipe that names them.
+    `source` that of the data before options made others of them, `data` the section of a recipe that names them.
     """
 
     checkpoint: Checkpoint
     splits: Splits
     columns: Columns | None
     fingerprint: str
+    source: str
     data: Mapping[str, Any]
 
     def matched(self, made: Outputs, split: str) -> Outputs:
         """Outputs on the split with labels that are numbers of the model's classes, and what is known of the data."""
-        document = {**made.document, "dataset_sha256": self.fingerprint, "split": split, "data": dict(self.data)}
+        of = {"dataset_sha256": self.fingerprint, "source_sha256": self.source, "data": dict(self.data)}
+        document = {**made.document, **of, "split": split}
         if self.columns is None:
             return replace(made, class_names=self.splits.class_names, document={**document, FOREIGN: True})
         assert made.labels is not None
         labels, notes = self.columns.lifted(made.labels), (self.columns.note,) if self.columns.note else ()
+        document |= {BY_POSITION: True} if self.columns.by_position else {}
         return replace(made, labels=labels, class_names=self.columns.others, document=document, notes=notes)
 
 
@@ -107,7 +112,7 @@ def _data_of(path: str, sha256: str) -> dict[str, Any]:
     document = files.read_header(Path(path))[1] or {}
     recipe = document.get("recipe")
     section = recipe.get("data") if isinstance(recipe, dict) else None
-    return {"dataset_sha256": document.get("dataset_sha256"), "data": section}
+    return {**{k: document.get(k) for k in ("dataset_sha256", "source_sha256")}, "data": section}
 
 
 def of_data(source: Source) -> dict[str, Any]:
@@ -155,7 +160,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
             f"to ask it about these data all the same, say --data {data.name}",
         )
     splits = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
-    return Loaded(checkpoint, splits, columns, fingerprint, recipe.as_dict()["data"])
+    return Loaded(checkpoint, splits, columns, fingerprint, data.source, recipe.as_dict()["data"])
 
 
 def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: bool) -> Columns | None:

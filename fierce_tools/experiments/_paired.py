@@ -18,10 +18,11 @@ PAIRED = ("accuracy", "nll", "ece", "entropy")
 
 def paired(
     examples: Mapping[str, list[dict[str, Any]]], bootstrap: int, notes: dict[str, None]
-) -> dict[str, dict[str, tuple[float, float, float]]]:
+) -> dict[str, dict[str, tuple[float, float, float] | None]]:
     """Of each row but the first the difference of its figures to the first's, with its 95 % interval.
 
-    Rows that are not of the same examples have none; why is said in `notes`, as is how others were paired.
+    Rows that are not of the same examples have none, and an NLL that is infinite for any example is of no difference;
+    why is said in `notes`, as is how others were paired.
     """
     (first, base), *others = examples.items()
     size = len(base[0]["outputs"].logits)
@@ -34,19 +35,21 @@ def paired(
         if reason is not None:
             notes[f"{label}: not the same examples as {first}, so no paired difference: {reason}."] = None
             continue
-        row: dict[str, tuple[float, float, float]] = {}
+        row: dict[str, tuple[float, float, float] | None] = {}
         for key in PAIRED:
             if key == "ece":
                 gap = np.array([_ece_of(members, d) - _ece_of(base, d) for d in draws])
                 at = float(np.mean([m["ece"] for m in members]) - np.mean([m["ece"] for m in base]))
             else:
                 each = _mean_of(members, key) - _mean_of(base, key)
-                each = np.where(np.isfinite(each), each, np.nan)  # an infinite NLL counts nothing on either side
-                if np.isnan(each).all():
-                    row[key] = (float("nan"),) * 3
+                if not np.isfinite(each).all():
+                    notes[f"{label}: no difference of {key.upper()} to {first}: it is infinite for some examples."] = (
+                        None
+                    )
+                    row[key] = None
                     continue
-                gap, at = np.nanmean(each[draws], axis=1), float(np.nanmean(each))
-            low, high = np.nanpercentile(gap, (2.5, 97.5))
+                gap, at = each[draws].mean(axis=1), float(each.mean())
+            low, high = np.percentile(gap, (2.5, 97.5))
             row[key] = (at, float(low), float(high))
         found[label] = row
     return found
@@ -55,13 +58,15 @@ def paired(
 def _pairing(one: dict[str, Any], two: dict[str, Any]) -> same.Pairing:
     """Whether two members have the same examples; labels are compared by the names of their classes."""
     made, other = one["outputs"], two["outputs"]
+    if made.logits.shape[1] > other.logits.shape[1]:  # the one with fewer classes is looked for in the other
+        one, two, made, other = two, one, other, made
     try:
         columns = same.match_classes(names_of(made), names_of(other), what=one["label"], other=two["label"])
     except DataError as error:
         return same.Pairing(False, error.message)
     lifted = replace(made, labels=columns.lifted(made.labels))
     pairing = same.match_examples(lifted, other, what=one["label"], other=two["label"])
-    note = " ".join(n for n in (columns.note, pairing.note) if n)
+    note = " ".join(n for n in (columns.note, pairing.note) if n) if pairing.paired else ""
     return replace(pairing, note=note or None)
 
 

@@ -302,6 +302,7 @@ def _checkpoint(
         std=prepared.setup.normalization.std,
         anchors=_anchors(prepared),
         fingerprint=fingerprint,
+        source=prepared.data.source_sha256,
         epoch=epoch,
         metrics=metrics,
         distillation=prepared.distillation(),

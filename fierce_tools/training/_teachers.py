@@ -16,7 +16,7 @@ from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Split
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.models._classifier import Classifier
-from fierce_tools.outputs import read_arrays
+from fierce_tools.outputs import class_names_of, read_arrays
 from fierce_tools.recipe import Recipe
 from fierce_tools.same import Columns, match_classes
 from fierce_tools.training.batches import Normalization
@@ -90,7 +90,9 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
     source = found[0]
     checkpoint = checkpoints.load(source.path, trusted=trusted)
     document = checkpoint.document
-    columns = _fit(source.label, tuple(document["input_shape"]), checkpoint.class_names, data)
+    # Data of one name name their classes alike, be it by numbers.
+    one = bool(document["dataset_sha256"]) and checkpoint.recipe.data["name"] == data.name
+    columns = _fit(source.label, tuple(document["input_shape"]), checkpoint.class_names, data, one)
     checkpoint.model.requires_grad_(False)
     return Teacher(
         label=source.label,
@@ -108,7 +110,7 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
 KNOWN = "give the --data the teacher knows"
 
 
-def _fit(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Dataset) -> Columns:
+def _fit(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Dataset, one: bool) -> Columns:
     """Where the student's classes lie among the teacher's. Raises DataError where shapes or classes do not fit."""
     if shape != data.shape:
         raise DataError(
@@ -117,8 +119,9 @@ def _fit(label: str, shape: tuple[int, ...], names: tuple[str, ...], data: Datas
             KNOWN,
         )
     return match_classes(
-        data.class_names, names, what=f"the student's data {data.name}", other=f"teacher {label}", hint=KNOWN
-    )
+        data.class_names, names, what=f"the student's data {data.name}", other=f"teacher {label}", hint=KNOWN,
+        trusted=one,
+    )  # fmt: skip
 
 
 def load_soft_labels(
@@ -149,10 +152,12 @@ def load_soft_labels(
         )
     note = None
     if names is not None:
-        known = tuple(map(str, names))
+        known = class_names_of(names) or ()
         check_names(file, known, table.shape[1])
         what = f"the student's data {data.name}"
-        columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN)
+        of = (document or {}).get("data")
+        one = isinstance(of, Mapping) and of.get("name") == data.name
+        columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN, trusted=one)
         table, note = columns.of(table), columns.note
         scores.check_logits(f"{file}: soft labels of these classes", table)
     again = f"fierce infer TEACHER --data {data.name} --split train --out FILE.safetensors"
@@ -162,7 +167,8 @@ def load_soft_labels(
             f"{file} is of {NOUNS[of]} examples, expected soft labels of training examples", f"make them with `{again}`"
         )
     fingerprint = (document or {}).get("dataset_sha256")
-    alike = same.altered_alone(document or {}, {"data": section})
+    own = {"dataset_sha256": data.fingerprint(), "source_sha256": data.source, "data": section}
+    alike = same.same_source(document or {}, own)
     if fingerprint and not alike and fingerprint != as_trained(data, fingerprint).fingerprint():
         raise DataError(
             f"{file} is of other data than {data.name}: its fingerprint is {str(fingerprint)[:12]}…",

@@ -18,7 +18,7 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.menu import LOSSES
 from fierce_tools.outputs import read_arrays
 from fierce_tools.recipe import Recipe
-from fierce_tools.same import altered_alone
+from fierce_tools.same import refuse_conflicts, same_source
 from fierce_tools.training._taught import Asked, Taught, combined, renormalize
 from fierce_tools.training._teachers import SoftLabels, Teacher, load_soft_labels, load_teacher
 from fierce_tools.training._transfer import class_number
@@ -175,6 +175,9 @@ def teach(
             "leave --ce-weight out",
         )
     models = tuple(load_teacher(text, data, trusted=trusted) for text in teachers)
+    unnamed = [(t.label, t.columns.others) for t in models if t.columns is not None and t.columns.by_position]
+    if unnamed:
+        refuse_conflicts(f"the student's data {data.name}", unnamed, "add class_names to the data")
     if method == "self":
         _check_self(models, recipe)
     soft_labels = None
@@ -202,7 +205,8 @@ def teach(
     if transfer_set is not None:
         path = Path(transfer_set).expanduser()
         document = read_arrays(path)[1] or {}
-        known, alike = document.get("dataset_sha256"), altered_alone(document, {"data": recipe.as_dict()["data"]})
+        own = {"dataset_sha256": data.fingerprint(), "source_sha256": data.source, "data": recipe.as_dict()["data"]}
+        known, alike = document.get("dataset_sha256"), same_source(document, own)
         if known and not alike and known != as_trained(data, known).fingerprint():
             other_data = (
                 f"{path.name} was chosen on data of another fingerprint ({str(known)[:12]}…): its examples go by "

@@ -104,6 +104,7 @@ def import_weights(
         mean=(top * np.asarray(subtracted)).astype(np.float32),
         std=(top * np.asarray(divided)).astype(np.float32),
         fingerprint=fingerprint,
+        source="" if source is None else source.source_sha256,
         epoch=None,
         known=("model",) if source is None else ("data", "model"),
         origin={"file": weights.name, "sha256": files.file_sha256(weights), "trained_on": trained_on},

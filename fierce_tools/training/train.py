@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fierce_tools import checkpoints
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._labels import by_name
 from fierce_tools.data._remarks import remarks
 from fierce_tools.data._splits import Split, Splits
 from fierce_tools.data._transform import transform
@@ -66,7 +67,12 @@ def dataset(recipe: Recipe, *, known: tuple[str, ...] | None = None) -> Dataset:
     loaded = DATASETS.get(recipe.data["name"])(*extra, **recipe.options("data"))
     labelled = known is not None and (loaded.classes == len(known) or set(loaded.class_names) <= set(known))
     taken = set(inspect.signature(transform).parameters) - ({"coarse", "bins", "classes"} if labelled else set())
-    made = transform(loaded, **{k: v for k, v in recipe.data.items() if k in taken})
+    options = {k: v for k, v in recipe.data.items() if k in taken}
+    if known is not None:
+        options = by_name(loaded, options, known)
+    made = transform(loaded, **options)
+    if made is not loaded:
+        made = replace(made, source_sha256=loaded.fingerprint())
     said = remarks(made)
     return replace(made, notes=(*made.notes, *said)) if said else made
 

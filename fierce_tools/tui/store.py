@@ -85,6 +85,7 @@ class Entry:
             news = True
         if self._changed(self.run.info_path):
             self.info = self.run.info()
+            self._group = None
             news = True
         more = False
         if self._changed(self.run.metrics_path):
@@ -152,7 +153,9 @@ class Entry:
         if self.problem is not None or not self.document:
             return f"path {self.run.path}"
         # Files may change under their name: what was trained on others is another training.
-        return f"{same.training(self.document, seed=False)} {self.info.get('dataset_sha256')}"
+        # So may teachers; a run that has not begun says nothing of either.
+        training, data = same.training(self.document, seed=False), self.info.get("dataset_sha256")
+        return f"{training} {data} {same.taught(self.info)}"
 
 
 class Store:
