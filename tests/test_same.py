@@ -384,6 +384,21 @@ def test_the_paired_bootstrap_pairs_only_the_same_examples(run: str, fierce, bui
     assert any("paired by index; before.safetensors does not say of which data" in note for note in found["notes"])
 
 
+def test_runs_begun_before_validation_of_their_own_was_read_have_the_same_test_examples(fierce) -> None:
+    held = scene(KNOWN, seed=4, n=90)
+    np.savez("x.npz", **held)
+    data = ("--data", "arrays:x.npz", "--model", "mlp:8", "--epochs", "1", "--device", "cpu")
+    assert fierce("train", *data, "--name", "before")[0] == 0
+    own = {"val_images": held["test_images"][:30], "val_labels": held["test_labels"][:30]}
+    np.savez("x.npz", **held, **own)
+    assert fierce("train", *data, "--name", "after")[0] == 0
+    skip = ("--skip", "tstar,ece-tstar,gamma,stability,tightness,probe,mi", "--bootstrap", "20", "--format", "json")
+    found = json.loads(fierce("compare", "before", "after", *skip)[1])
+    assert len(found["rows"]) == 2
+    assert len(found["differences"]) == 1
+    assert any("options made other training examples or labels" in note for note in found["notes"])
+
+
 def test_it_does_not_matter_which_is_named_first(run: str, fierce) -> None:
     np.savez("some.npz", **scene(("owl", "cat"), seed=1))
     train = (

@@ -152,7 +152,17 @@ def test_a_comparison_with_infinite_losses_says_so_and_has_no_difference(fierce)
     outputs.save("model.safetensors", logits=rng.normal(size=VOTES.shape), labels=some)
     none = np.eye(10, dtype=int)[(some + 1) % 10]
     np.savez("never.npz", votes=none, labels=some)
-    words = ("compare", "model.safetensors", "wrong.npz", "never.npz", "--counts", "votes", "--bootstrap", "20", "--format")
+    words = (
+        "compare",
+        "model.safetensors",
+        "wrong.npz",
+        "never.npz",
+        "--counts",
+        "votes",
+        "--bootstrap",
+        "20",
+        "--format",
+    )
     code, out, err = fierce(*words, "json")
     assert code == 0, err
     assert "Warning" not in err

@@ -187,6 +187,32 @@ def test_other_data_must_fit_and_be_named(digits_run: Path, arrays_file: Path) -
         outputs_of(only(digits_run), "test", {"logits"}, Places(data=f"arrays:{arrays_file}"))
 
 
+def test_its_own_data_are_its_own_however_their_path_is_written(arrays_file: Path, tmp_path: Path, fierce) -> None:
+    """So a validation split is the one that was cut then, by options that only its own data have."""
+    words = (
+        "train",
+        "--data",
+        f"arrays:{arrays_file}",
+        "--classes",
+        "1,0",
+        "--epochs",
+        "1",
+        "--name",
+        "a",
+        "--device",
+        "cpu",
+    )
+    assert fierce(*words)[0] == 0
+    found = []
+    here = Path("here.npz")
+    here.symlink_to(arrays_file)
+    for name in (arrays_file, f"../{tmp_path.name}/{arrays_file.name}", here):
+        code, out, err = fierce("infer", "a", "--data", f"arrays:{name}", "--split", "val", "--out", "o.safetensors")
+        assert code == 0, err
+        found.append(out)
+    assert found[0] == found[1] == found[2]
+
+
 def test_data_that_changed_since_are_not_passed_over(arrays_file: Path, tmp_path: Path, fierce) -> None:
     code, _, err = fierce("train", "--data", f"arrays:{arrays_file}", "--epochs", "1", "--name", "a", "--device", "cpu")
     assert code == 0, err

@@ -40,7 +40,7 @@ class Dataset:
     altered: Altered | None = None
     # How the files were understood, for a person to check.
     notes: tuple[str, ...] = ()
-    # Fingerprint of the data as they were loaded, where options made others of them; no part of their own.
+    # Fingerprint of the data as they were loaded, without validation of their own, where theirs is another.
     source_sha256: str = ""
     # What an earlier version read otherwise, in words; no part of the fingerprint, which it explains.
     read_otherwise: str = ""
@@ -149,7 +149,7 @@ class Dataset:
 
     @property
     def source(self) -> str:
-        """The fingerprint of the data as they were loaded, before classes, coarse labels or noise."""
+        """The fingerprint of training and test as they were loaded, before classes, coarse labels or noise."""
         return self.source_sha256 or self.fingerprint()
 
     def fingerprint(self) -> str:

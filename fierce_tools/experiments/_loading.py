@@ -133,7 +133,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
     checkpoint = checkpoints.load(source.path, pick_device(places.device), trusted=places.factory)
     if places.data is None and not checkpoint.document["dataset_sha256"]:
         raise DataError(f"{source.label} was imported without its data", "say which with --data NAME")
-    own = places.data in (None, checkpoint.recipe.data["name"])
+    own = places.data is None or _same_name(places.data, checkpoint.recipe.data["name"])
     recipe = checkpoint.recipe if own else _other(checkpoint.recipe, str(places.data))
     takes = {o.name for o in binding.read(DATASETS, recipe.data["name"]).options}
     here = {"data_root": places.data_root, "download": places.download or None}
@@ -174,6 +174,15 @@ def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: boo
         if optional:
             return None
         raise
+
+
+def _same_name(one: str, two: str) -> bool:
+    """Whether two names of data are of the same set, or of the same file or folder however its path is written."""
+    (kind, path), (other, recorded) = choice(one), choice(two)
+    if one == two or kind != other or path is None or recorded is None:
+        return one == two
+    here = Path(path).expanduser()
+    return here.exists() and here.resolve() == Path(recorded).expanduser().resolve()
 
 
 def _other(made: Recipe, data: str) -> Recipe:

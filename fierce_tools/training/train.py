@@ -71,8 +71,9 @@ def dataset(recipe: Recipe, *, known: tuple[str, ...] | None = None) -> Dataset:
     if known is not None:
         options = by_name(loaded, options, known)
     made = transform(loaded, **options)
-    if made is not loaded:
-        made = replace(made, source_sha256=loaded.fingerprint())
+    if made is not loaded or loaded.own_validation:  # which versions before did not read
+        plain = replace(loaded, val_images=None, val_labels=None, val_targets=None, val_index=None)
+        made = replace(made, source_sha256=plain.fingerprint())
     said = remarks(made)
     return replace(made, notes=(*made.notes, *said)) if said else made
 
