@@ -275,6 +275,12 @@ def constant_features(bits: Any) -> bool:
     return isinstance(bits, int | float) and (bits == 0 or abs(bits - math.log2(100)) < 1e-9)
 
 
+def data_notes(info: Mapping[str, Any]) -> list[str]:
+    """What a run wrote down of its data, such as what was left out."""
+    notes = info.get("data_notes")
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+
+
 def remarks(row: Mapping[str, Any]) -> list[str]:
     """What a person should know of a row of metrics.jsonl."""
     if not constant_features(row.get("val_feature_entropy")):

@@ -92,7 +92,7 @@ def reproduce(
     tune_allocator()
     began = datetime.now(UTC)
     with watched(progress) as listen:
-        places = Places(None, data_root, download, device, factory, fresh)
+        places = Places(None, data_root, download, device, factory, fresh, text.once())
         studio = Studio(study, root, several, places, listen, ("fierce", *sys.argv[1:]), with_whole_paths)
         steps = studio.perform()
     made = judged(study, steps, _about(study, path, root, steps, where, several, began))

@@ -139,6 +139,7 @@ def show(
         "versions": ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items()),
         "trained on": sources.TRAINED_ON[sources.trained_on(header)] if header else None,
         "content": header.get("content_sha256"),
+        "data": "; ".join(runs.data_notes(info)),
         "group": summary["group"],
         "peers": ", ".join(map(str, summary["peers"] or ())),
         "formula": info.get("formula"),

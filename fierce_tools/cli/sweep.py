@@ -87,9 +87,8 @@ def sweep(
     choices = {section: [*parts.get(f"{section}.name", ()), named[section]] for section in MENUS}
     values = {key: values_of(key, said, choices.get(key.partition(".")[0], [])) for key, said in parts.items()}
     made = cells(values, range(first, first + seeds), make)
-    shop = Workshop(
-        root, places=Places(fresh=fresh, factory=factory or named_here(overrides)), command=("fierce", *sys.argv[1:])
-    )  # fmt: skip
+    places = Places(fresh=fresh, factory=factory or named_here(overrides), say=text.once())
+    shop = Workshop(root, places=places, command=("fierce", *sys.argv[1:]))
     if dry_run:
         _show_plan(shop, made, format)
         return

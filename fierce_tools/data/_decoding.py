@@ -29,8 +29,8 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 class Decoded:
     """Pixels u8 [M, H, W, 1 or 3] of the files `rows` i64 [M]; how many were turned, composed, scaled and so on."""
 
-    images: np.ndarray
-    rows: np.ndarray
+    images: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     unreadable: list[str] = field(default_factory=list)
     turned: int = 0
     composed: int = 0
@@ -70,14 +70,21 @@ class Decoded:
 
 
 def decode(
-    files: Sequence[str], root: Path, *, size: int | None, grey: bool, background: tuple[int, int, int], skip: bool
-) -> Decoded:
-    """Every picture that can be read, in order. Paths in messages are from `root`.
+    files: Sequence[str],
+    root: Path,
+    every: Decoded,
+    *,
+    size: int | None,
+    grey: bool,
+    background: tuple[int, int, int],
+    skip: bool,
+) -> None:
+    """Every picture that can be read, in order, into `every`, which counts until an error too.
 
-    Raises DataError where one has more bits than can be scaled or is of another size than the first, where none can be
-    read, and without `skip` where any cannot.
+    Paths in messages are from `root`. Raises DataError where one has more bits than can be scaled or is of another size
+    than the first, where none can be read, and without `skip` where any cannot.
     """
-    every: Decoded | None = None
+    first_turned = False
     unreadable: list[str] = []
     deep: list[str] = []
     kept: list[int] = []
@@ -88,13 +95,17 @@ def decode(
                 problems = deep if isinstance(got, TooDeep) else unreadable
                 problems.append(f"{shown(os.path.relpath(files[row], root))} ({shown(str(got))})")
                 continue
-            if every is None:
-                every = Decoded(np.empty((len(files), *got.pixels.shape), np.uint8), np.empty(0, np.int64))
+            every.add(got)
+            if not kept:
+                every.images, first_turned = np.empty((len(files), *got.pixels.shape), np.uint8), got.turned
             elif got.pixels.shape != every.images.shape[1:]:
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise _sizes(files[kept[0]], every.images[0], files[row], got.pixels)
+                first = _size(files[kept[0]], every.images[0], first_turned)
+                raise DataError(
+                    f"{_size(files[row], got.pixels, got.turned)}, {first}",
+                    "make them one size, or train with --image-size 64 or another side",
+                )
             every.images[len(kept)] = got.pixels
-            every.add(got)
             kept.append(row)
     if deep:
         raise DataError(
@@ -102,15 +113,13 @@ def decode(
             f"{'has' if len(deep) == 1 else 'have'} more than 8 bits a channel: {names(deep, MANY)}",
             "save them with 8 bits a channel, scaled as you mean it",
         )
-    if unreadable and (every is None or not skip):
+    if unreadable and not (kept and skip):
         raise DataError(
             f"{len(unreadable):,} of {count(len(files), 'picture')} in {shown(root)} cannot be read: "
             f"{names(unreadable, MANY)}",
-            "repair or remove them" + (", or leave them out with --skip-unreadable" if every is not None else ""),
+            "repair or remove them" + (", or train with --skip-unreadable" if kept else ""),
         )
-    assert every is not None
     every.images, every.rows, every.unreadable = every.images[: len(kept)], np.array(kept, np.int64), unreadable
-    return every
 
 
 def _tried(file: str, *, size: int | None, grey: bool, background: tuple[int, int, int]) -> Picture | Exception:
@@ -120,8 +129,6 @@ def _tried(file: str, *, size: int | None, grey: bool, background: tuple[int, in
         return error
 
 
-def _sizes(first: str, its: np.ndarray, other: str, others: np.ndarray) -> DataError:
-    return DataError(
-        f"{shown(other)} is {others.shape[1]}×{others.shape[0]}, {shown(first)} {its.shape[1]}×{its.shape[0]}",
-        "give all one size, such as --image-size 64",
-    )
+def _size(file: str, pixels: np.ndarray, turned: bool) -> str:
+    how = " (turned by its EXIF orientation)" if turned else ""
+    return f"{shown(file)} is {pixels.shape[1]}×{pixels.shape[0]}{how}"

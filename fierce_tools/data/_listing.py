@@ -29,8 +29,8 @@ class Aside:
     others: Counter[str] = field(default_factory=Counter)
     # Pictures beside the class folders.
     loose: list[str] = field(default_factory=list)
-    # Folders that are no split of the data, with their pictures.
-    unused: dict[str, int] = field(default_factory=dict)
+    # Folders that are no split of the data; nobody has looked into them.
+    unused: list[str] = field(default_factory=list)
     # Class folders without a picture.
     empty: list[str] = field(default_factory=list)
     # Folders within class folders: their pictures are read.
@@ -39,6 +39,16 @@ class Aside:
     new: Counter[str] = field(default_factory=Counter)
     # Whether the test split is the folder val, for want of one named test.
     val_is_test: bool = False
+    # Why the folder val, beside one named test, is no validation split.
+    val_unusable: str = ""
+
+    def include(self, other: Aside) -> None:
+        """Add what is left out of a split that 0.1.0 did not read, below the same root."""
+        self.hidden += other.hidden
+        self.loose += other.loose
+        self.empty += other.empty
+        self.others += other.others
+        self.nested += other.nested
 
     def path(self, file: str | Path) -> str:
         """A path from the root, fit for a line."""
@@ -51,10 +61,12 @@ class Aside:
             (self.others.total(), "file of another kind", "files of other kinds", _counts(self.others)),
             (len(self.loose), "picture outside class folders", "pictures outside class folders", self.loose),
             (len(self.empty), "class folder without a picture", "class folders without a picture", self.empty),
-            (len(self.unused), "other folder", "other folders", [f"{k}/ {n:,}" for k, n in self.unused.items()]),
+            (len(self.unused), "other folder", "other folders", self.unused),
         )
         out = [f"{count(n, one, several)} ({names(inside)})" for n, one, several, inside in groups if n]
         lines = ["val is the test split, since there is no folder test"] if self.val_is_test else []
+        if self.val_unusable:
+            lines.append(f"val is left aside, and validation is cut from training: {self.val_unusable}")
         lines += [f"left out: {', '.join(out)}"] if out else []
         if self.nested:
             n, where = self.nested.total(), names(f"{name}/ {n:,}" for name, n in self.nested.items())
@@ -80,20 +92,20 @@ class Listing:
         return [name for name, n in zip(self.classes, counts, strict=True) if n == 0]
 
 
-def listing(root: Path, aside: Aside) -> Listing:
+def listing(root: Path, aside: Aside, *, within_itself: bool = True) -> Listing:
     """The pictures in the class folders of `root`, those in folders within them too; `aside` gets the rest.
 
-    In the order of torchvision's ImageFolder. Raises DataError where there is no class folder or no picture, or where a
-    folder cannot be read.
+    In the order of torchvision's ImageFolder. Raises DataError where there is no class folder or no picture, where a
+    folder cannot be read, and unless `within_itself` where one is a link to a folder that it lies in.
     """
-    classes = tuple(entry.name for entry in entries(root, aside) if entry.is_dir())
+    classes = tuple(entry.name for entry in entries(root, aside) if is_dir(entry))
     if not classes:
         raise DataError(f"{shown(root)} has no class folders: there is no folder in it", "expected PATH/CLASS/image")
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         before = len(files)
-        files += _pictures(root / name, aside)
+        files += _pictures(root / name, aside, within_itself)
         labels += [label] * (len(files) - before)
     if not files:
         what = "no image in its class folders"
@@ -110,8 +122,8 @@ def entries(root: Path, aside: Aside, skip: Iterable[str] = ()) -> list[os.DirEn
     seen = [entry for entry in every if entry.name not in skip]
     for entry in seen:
         if _hidden(entry.name):
-            aside.hidden.append(aside.path(entry.path) + "/" * entry.is_dir())
-        elif not entry.is_dir():
+            aside.hidden.append(aside.path(entry.path) + "/" * is_dir(entry))
+        elif not is_dir(entry):
             if _ending(entry.name) in endings():
                 aside.loose.append(aside.path(entry.path))
             else:
@@ -119,15 +131,17 @@ def entries(root: Path, aside: Aside, skip: Iterable[str] = ()) -> list[os.DirEn
     return [entry for entry in seen if not _hidden(entry.name)]
 
 
-def pictures_below(root: Path) -> int:
-    """How many pictures a folder holds, at any depth, hidden ones left out."""
-    return sum(1 for _ in _pictures(root, Aside(root)))
+def is_dir(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads nowhere or in a circle is none."""
+    return os.path.isdir(entry.path)
 
 
-def _pictures(top: Path, aside: Aside) -> Iterator[str]:
+def _pictures(top: Path, aside: Aside, within_itself: bool) -> Iterator[str]:
     """Files of pictures at any depth, sorted by folder, then by name."""
     folders = []
     for folder, below, files in os.walk(top, followlinks=True, onerror=_raise):
+        if not within_itself and _is_circle(folder):
+            raise DataError(f"{shown(folder)} is a link to a folder that it lies in", "remove the link")
         for name in [name for name in below if _hidden(name)]:
             below.remove(name)
             aside.hidden.append(aside.path(os.path.join(folder, name)) + "/")
@@ -154,6 +168,12 @@ def _pictures(top: Path, aside: Aside) -> Iterator[str]:
 def _read_before(folder: str) -> int:
     """Pictures of a hidden folder within a class, which 0.1.0 read."""
     return sum(_ending(name) in EARLIER for _, _, files in os.walk(folder, followlinks=True) for name in files)
+
+
+def _is_circle(folder: str) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    where = os.path.dirname(os.path.abspath(folder))
+    return os.path.islink(folder) and (os.path.realpath(where) + os.sep).startswith(os.path.realpath(folder) + os.sep)
 
 
 def _hidden(name: str) -> bool:

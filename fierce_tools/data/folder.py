@@ -10,7 +10,7 @@ import numpy as np
 from fierce_tools.data._cut import test_rows
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._decoding import Decoded, decode
-from fierce_tools.data._listing import MANY, Aside, Listing, count, entries, listing, names, pictures_below, shown
+from fierce_tools.data._listing import MANY, Aside, Listing, count, entries, is_dir, listing, names, shown
 from fierce_tools.data._pictures import colour
 from fierce_tools.data._places import locate
 from fierce_tools.errors import DataError, UsageError
@@ -35,7 +35,8 @@ def folder(
     """Your own images, as `folder:PATH`: PATH/CLASS/… , or PATH/train/CLASS/… with PATH/test/CLASS/… and PATH/val.
 
     Without PATH/train a stratified share is cut off for testing, `index` being the position in the sorted list of all.
-    PATH/val is the validation split, or the test split where there is no PATH/test. Read is whatever picture Pillow
+    PATH/val is the validation split, or the test split where there is no PATH/test; beside a test it is left aside
+    where it has no pictures, other classes than train, or cannot be listed. Read is whatever picture Pillow
     can read, at any depth of a class folder; names that begin with a dot are left out. Images become 8-bit RGB, or
     grey, as a viewer shows them: turned by EXIF orientation, transparency composed on `background`, the first of
     several frames, 16 bits scaled to 8 (v · 255 / 65535). With `image_size` their shorter side is scaled to it
@@ -50,17 +51,21 @@ def folder(
     root = locate(path, data_root)
     if not root.is_dir():
         raise DataError(f"{shown(root.absolute())} is no folder", "check the path")
-    aside = Aside(root)
-    splits = _own_splits(root, aside) if (root / "train").is_dir() else {"all": _whole(root, aside)}
-    known = next(iter(splits.values()))
-    cut = test_rows(known.labels, test_fraction, test_seed) if "all" in splits else None
-    files = [file for part in splits.values() for file in part.files]
-    decoded = decode(files, root, size=image_size, grey=grey, background=behind, skip=skip_unreadable)
-    arrays = _cut(known, decoded, cut) if cut is not None else _taken(splits, decoded)
-    gone = np.flatnonzero(np.bincount(arrays["train_labels"], minlength=len(known.classes)) == 0)
-    if len(gone):
-        none = names((known.classes[label] for label in gone), MANY)
-        raise DataError(f"{shown(known.root)} has no readable training image of {none}", "repair or remove the class")
+    aside, decoded, splits = Aside(root), Decoded(), dict[str, Listing]()
+    try:
+        splits |= _own_splits(root, aside) if (root / "train").is_dir() else {"all": _whole(root, aside)}
+        known = next(iter(splits.values()))
+        cut = test_rows(known.labels, test_fraction, test_seed) if "all" in splits else None
+        files = [file for part in splits.values() for file in part.files]
+        decode(files, root, decoded, size=image_size, grey=grey, background=behind, skip=skip_unreadable)
+        arrays = _cut(known, decoded, cut) if cut is not None else _taken(splits, decoded)
+        gone = np.flatnonzero(np.bincount(arrays["train_labels"], minlength=len(known.classes)) == 0)
+        if len(gone):
+            none = names((known.classes[label] for label in gone), MANY)
+            raise DataError(f"{shown(known.root)} has no readable training image of {none}", "repair or remove it")
+    except DataError as error:
+        why = _otherwise(aside, decoded, len(splits.get("val", ())))
+        raise DataError(f"{error.message}; {why}" if why else error.message, error.hint) from None
     return Dataset(
         name=f"folder:{path}",
         class_names=known.classes,
@@ -88,11 +93,9 @@ def _whole(root: Path, aside: Aside) -> Listing:
 def _own_splits(root: Path, aside: Aside) -> dict[str, Listing]:
     """The listings of train, val and test, labelled by train's classes; val's is that of test where there is no test.
 
-    A val that has no picture in a class folder is left out where there is a test. Raises DataError.
+    Beside a test a val that cannot be used is left aside, with the reason. Raises DataError.
     """
-    for entry in entries(root, aside, skip=SPLITS):
-        if entry.is_dir():
-            aside.unused[shown(entry.name)] = pictures_below(Path(entry.path))
+    aside.unused += [shown(entry.name) + "/" for entry in entries(root, aside, skip=SPLITS) if is_dir(entry)]
     known = listing(root / "train", aside)
     if known.empty():
         raise DataError(f"{shown(known.root)} has no image of {names(known.empty(), MANY)}", "remove what is no class")
@@ -102,27 +105,30 @@ def _own_splits(root: Path, aside: Aside) -> dict[str, Listing]:
             f"{shown(root)} has train, and neither test nor val",
             f"add one, or say folder:{shown(root / 'train')} and a share of it is cut off for testing",
         )
-    if len(there) == 2 and not _has_classes(root / "val"):
-        aside.unused["val"] = pictures_below(root / "val")
-        there.remove("val")
-    others = [listing(root / name, aside) for name in there]
-    for part in others:
-        strange = [shown(part.root / name) for name in part.classes if name not in known.classes]
-        if strange:
-            what = "is of a class" if len(strange) == 1 else "are of classes"
-            raise DataError(f"{names(strange, MANY)} {what} that {shown(known.root)} lacks", "both need the same")
-        aside.empty += [aside.path(part.root / name) for name in part.empty()]
-    number = {name: label for label, name in enumerate(known.classes)}
-    as_known = [
-        Listing(part.root, known.classes, part.files, np.array([number[c] for c in part.classes])[part.labels])
-        for part in others
-    ]
     aside.val_is_test = there == ["val"]
-    return {"train": known, **dict(zip(["test"] if aside.val_is_test else there, as_known, strict=True))}
+    if aside.val_is_test:
+        return {"train": known, "test": _as_known(root / "val", known, aside)}
+    splits = {"train": known}
+    if "val" in there:
+        own = Aside(root)
+        try:
+            splits["val"] = _as_known(root / "val", known, own, within_itself=False)
+            aside.include(own)
+        except DataError as error:
+            aside.val_unusable = error.message
+    return {**splits, "test": _as_known(root / "test", known, aside)}
 
 
-def _has_classes(root: Path) -> bool:
-    return any(entry.is_dir() and pictures_below(Path(entry.path)) for entry in entries(root, Aside(root)))
+def _as_known(root: Path, known: Listing, aside: Aside, *, within_itself: bool = True) -> Listing:
+    """The listing of another split, labelled by train's classes. Raises DataError where it has classes of its own."""
+    part = listing(root, aside, within_itself=within_itself)
+    strange = [shown(root / name) for name in part.classes if name not in known.classes]
+    if strange:
+        what = "is of a class" if len(strange) == 1 else "are of classes"
+        raise DataError(f"{names(strange, MANY)} {what} that {shown(known.root)} lacks", "both need the same")
+    aside.empty += [aside.path(root / name) for name in part.empty()]
+    number = np.array([known.classes.index(name) for name in part.classes])
+    return Listing(root, known.classes, part.files, number[part.labels])
 
 
 def _cut(whole: Listing, decoded: Decoded, cut: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
@@ -152,7 +158,7 @@ def _taken(splits: dict[str, Listing], decoded: Decoded) -> dict[str, Any]:
 
 
 def _otherwise(aside: Aside, decoded: Decoded, validation: int) -> str:
-    """What of these pictures version 0.1.0 read otherwise, with counts; "" where it read all of them as now."""
+    """What of these pictures version 0.1.0 read otherwise, with counts; "" where it read all so far as now."""
     changes = [
         (decoded.turned, "EXIF orientation is applied"),
         (decoded.composed, "transparency is composed on a colour"),
@@ -162,4 +168,4 @@ def _otherwise(aside: Aside, decoded: Decoded, validation: int) -> str:
         (validation, "val is the validation split"),
     ]
     said = [f"{words} ({count(n, 'picture')})" for n, words in changes if n]
-    return f"since 0.2 {', '.join(said)}" if said else ""
+    return f"earlier versions read them otherwise: now {', '.join(said)}" if said else ""

@@ -254,6 +254,8 @@ def lab(
             document["data"]["download"] = True
         plain = recipe.resolve(document)
         data = dataset(plain)
+        for note in data.notes:
+            places.say(note)
         splits = split(data, val_fraction=plain.data["val_fraction"], split_seed=plain.data["split_seed"])
         teachers, notes = (), ()
     model = {"model.name": student or recipe.default_student(str(document["data"]["name"]))}
@@ -282,6 +284,8 @@ def _taught(
         notes += [columns.note] if columns.note else []
         if first is None:
             first, prints = splits, loaded.fingerprint
+            for note in loaded.notes if places.data is None else ():  # of other data they are said already
+                places.say(note)
             document = (
                 {"data": {"name": places.data}} if places.data else {"data": loaded.checkpoint.recipe.as_dict()["data"]}
             )

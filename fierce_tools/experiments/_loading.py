@@ -57,7 +57,8 @@ class Loaded:
     """A checkpoint and the data it is asked about, in the data's own classes.
 
     `columns` are where those lie among the model's, None where the model knows others; `fingerprint` is the data's,
-    `source` that of the data before options made others of them, `data` the section of a recipe that names them.
+    `source` that of the data before options made others of them, `data` the section of a recipe that names them,
+    `notes` what a person should know of them.
     """
 
     checkpoint: Checkpoint
@@ -66,6 +67,7 @@ class Loaded:
     fingerprint: str
     source: str
     data: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def matched(self, made: Outputs, split: str) -> Outputs:
         """Outputs on the split with labels that are numbers of the model's classes, and what is known of the data."""
@@ -160,7 +162,7 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
             f"to ask it about these data all the same, say --data {data.name}",
         )
     splits = cut(data, val_fraction=recipe.data["val_fraction"], split_seed=recipe.data["split_seed"])
-    return Loaded(checkpoint, splits, columns, fingerprint, data.source, recipe.as_dict()["data"])
+    return Loaded(checkpoint, splits, columns, fingerprint, data.source, recipe.as_dict()["data"], data.notes)
 
 
 def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: bool) -> Columns | None:

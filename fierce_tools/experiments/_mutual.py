@@ -19,7 +19,7 @@ from fierce_tools import checkpoints, run_names, runs
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments import _record
 from fierce_tools.experiments._measured import measure, target_nll
-from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, prepare, same_data
+from fierce_tools.experiments._record import Prepared, Snapshots, ending, finish, noted, prepare, same_data
 from fierce_tools.losses._mutual import FORMULAS
 from fierce_tools.recipe import Recipe
 from fierce_tools.runs import Run
@@ -114,6 +114,7 @@ def record_peers(
                 **runs.started(command, str(prepared.setup.device), checkpoints.versions()),
                 dataset_sha256=fingerprint,
                 formula=FORMULAS[how.method],
+                **noted(prepared, run),
             )
         snapshots = [Snapshots(one, run, fingerprint) for one, run in zip(ones, group.peers, strict=True)]
         saved = time.monotonic()

@@ -171,7 +171,7 @@ def record(
         run.keep_metrics(training.progress.epoch)
         snapshots = Snapshots(prepared, run, fingerprint)
         started = runs.started(command, str(prepared.setup.device), checkpoints.versions())
-        run.update(**started, dataset_sha256=fingerprint, **prepared.distillation())
+        run.update(**started, dataset_sha256=fingerprint, **noted(prepared, run), **prepared.distillation())
         saved = time.monotonic()
         with ending((run,), lambda: training.save_state(run.state_path)):
             for event in training.events:
@@ -204,6 +204,12 @@ def same_data(prepared: Prepared, run: Run, state_path: Path | None) -> str:
             "bring the data back, or train a new run",
         )
     return fingerprint
+
+
+def noted(prepared: Prepared, run: Run) -> dict[str, list[str]]:
+    """What is written down of the data's notes, such as what was left out; nothing where there never were any."""
+    notes = list(prepared.data.notes)
+    return {"data_notes": notes} if notes or "data_notes" in run.info() else {}
 
 
 @contextlib.contextmanager

@@ -56,7 +56,10 @@ class Workshop:
         from fierce_tools.training.train import dataset
 
         made = self.of_data()
-        return split(dataset(made), val_fraction=made.data["val_fraction"], split_seed=made.data["split_seed"])
+        data = dataset(made)
+        for note in data.notes:
+            self.places.say(note)
+        return split(data, val_fraction=made.data["val_fraction"], split_seed=made.data["split_seed"])
 
     def find(self, cells: Sequence[Cell]) -> list[Run | None]:
         """Of each cell the run that there is already: one that is done if any is, else the latest."""
@@ -103,6 +106,8 @@ class Workshop:
                 made = replace(made, train={**made.train, **{k: own[k] for k in SAVING}})
             group = made.mutual is not None
             prepared = (prepare_peers if group else prepare)(made, self.places.factory, run=run)
+            for note in prepared.data.notes:
+                self.places.say(note)
             name = runs.free(self.root, f"{cell.stem}-s{cell.seed}") if cell.stem else None
             if run is None and group:
                 run = create(self.root, made, name).run

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from fierce_tools import runs
 from fierce_tools.report import Cell, Table
 from fierce_tools.sources import TRAINED_ON, trained_on
 from fierce_tools.tui import tables
@@ -76,6 +77,7 @@ def facts(chosen: Chosen, facts: Facts, width: int) -> list[Text]:
         "started": info.get("started"),
         "finished": info.get("finished"),
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else None,
+        "data": "; ".join(runs.data_notes(info)),
         "tags": " ".join(map(str, row.get("tags") or [])),
         "note": row.get("note"),
         "taught by": " ← ".join(facts.lineage),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import warnings
@@ -100,9 +101,9 @@ def test_what_was_read_otherwise_is_said(tmp_path: Path) -> None:
     for hidden in (".hidden.png", "._0.jpg", ".trash/old/0.png", ".trash/1.txt", ".hidden.gif"):
         (root / "a" / hidden).write_bytes(b"x")
     assert folder(str(root)).read_otherwise == (
-        "since 0.2 EXIF orientation is applied (1 picture), transparency is composed on a colour (1 picture), colours "
-        "of 16 bits are scaled, not cut (1 picture), hidden files are left out (3 pictures), files that end in .gif are "
-        "read (1 picture)"
+        "earlier versions read them otherwise: now EXIF orientation is applied (1 picture), transparency is composed on "
+        "a colour (1 picture), colours of 16 bits are scaled, not cut (1 picture), hidden files are left out (3 "
+        "pictures), files that end in .gif are read (1 picture)"
     )
 
 
@@ -112,7 +113,7 @@ def test_who_refuses_other_data_says_what_was_read_otherwise(tmp_path: Path, fie
     code, _, err = fierce("train", "--data", f"folder:{root}", *options)
     assert code == 0, err
     Image.new("RGB", (8, 8)).save(root / "a" / "4.gif")
-    why = "since 0.2 files that end in .gif are read (1 picture)"
+    why = "earlier versions read them otherwise: now files that end in .gif are read (1 picture)"
     code, _, err = fierce("infer", "one", "--runs-dir", runs)
     assert code == 3
     assert f"…); {why}; to ask it about" in err
@@ -123,6 +124,37 @@ def test_who_refuses_other_data_says_what_was_read_otherwise(tmp_path: Path, fie
     with pytest.raises(DataError, match=r"…\); bring the data back"):
         same_data(SimpleNamespace(data=replace(data, read_otherwise="")), run, tmp_path / "state")
     assert replace(data, read_otherwise="").fingerprint() == data.fingerprint()
+
+
+def test_errors_say_what_was_read_otherwise(tmp_path: Path) -> None:
+    """Upright pictures of a turned camera are of another size than the others: version 0.1.0 read them all alike."""
+    root, turned = pictures(tmp_path / "x", 0), Image.Exif()
+    turned[0x0112] = 6
+    for i in range(4):
+        for name in ("a", "b"):
+            exif = turned if i == 3 and name == "a" else Image.Exif()
+            Image.new("RGB", (8, 6)).save(root / name / f"{i}.jpg", exif=exif)
+    with pytest.raises(DataError) as caught:
+        folder(str(root))
+    assert str(caught.value) == (
+        f"{root}/a/3.jpg is 6×8 (turned by its EXIF orientation), {root}/a/0.jpg is 8×6; earlier versions read them "
+        "otherwise: now EXIF orientation is applied (1 picture); make them one size, or train with --image-size 64 or "
+        "another side"
+    )
+    shutil.move(root / "a" / "3.jpg", root / "a" / "-.jpg")
+    with pytest.raises(
+        DataError, match=r"a/0.jpg is 8×6, .*a/-\.jpg is 6×8 \(turned by its EXIF orientation\); earlier"
+    ):
+        folder(str(root))
+    assert folder(str(root), image_size=4).read_otherwise
+    (root / "b" / "._x.jpg").write_bytes(b"x")
+    (root / "b" / "x.gif").write_bytes(b"x")
+    why = r"hidden files are left out \(1 picture\), files that end in .gif are read \(1 picture\)"
+    with pytest.raises(DataError, match=rf"1 of 9 .* cannot be read: .*; earlier .*{why}; repair or remove them, or"):
+        folder(str(root), image_size=4)
+    (root / "c").mkdir()
+    with pytest.raises(DataError, match=rf"has no image of c; earlier .* now {why}; remove what"):
+        folder(str(root), image_size=4)
 
 
 # What is left out
@@ -173,7 +205,7 @@ def test_a_class_without_a_training_picture_is_refused_by_name(tmp_path: Path) -
     for i in range(12):
         (root / f"c{i:02d}").mkdir()
     (root / "c00" / ".x.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"has no image of c00, c01, .*, c09 and 2 more; remove"):
+    with pytest.raises(DataError, match=r"has no image of c00, c01, .*, c09 and 2 more; earlier .*; remove"):
         folder(str(root))
     shutil.move(root, tmp_path / "y" / "train")
     pictures(tmp_path / "y" / "test")
@@ -226,11 +258,8 @@ def test_val_beside_train_and_test_is_the_validation_split(tmp_path: Path) -> No
     assert data.val_images[:, 0, 0, 0].tolist() == [0, 10]
     assert data.test_labels.tolist() == [0, 0, 1, 1]
     assert data.test_images[:, 0, 0, 0].tolist() == [0, 10, 20, 30]
-    assert data.read_otherwise == "since 0.2 val is the validation split (2 pictures)"
-    assert only_note(data) == "x: left out: 1 other folder (extra/ 10)"
-    pictures(root / "val", 1, ("c", "d"))
-    with pytest.raises(DataError, match=r"val/c, .*val/d are of classes that .*train lacks"):
-        folder(str(root))
+    assert data.read_otherwise == "earlier versions read them otherwise: now val is the validation split (2 pictures)"
+    assert only_note(data) == "x: left out: 1 other folder (extra/)"
 
 
 def test_without_test_val_is_the_test_split_and_that_is_said(tmp_path: Path) -> None:
@@ -242,18 +271,64 @@ def test_without_test_val_is_the_test_split_and_that_is_said(tmp_path: Path) -> 
     assert only_note(data).endswith(": val is the test split, since there is no folder test")
 
 
-@pytest.mark.parametrize("inside", ["", "a"])
-def test_a_val_that_cannot_be_used_is_said(tmp_path: Path, inside: str) -> None:
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        ((), "val has no class folders: there is no folder in it"),
+        (("0.png",), "val has no class folders: there is no folder in it"),
+        (("a/x.txt",), "val has no image in its class folders a"),
+        (("a/0.png", "c/0.png", "d/0.png"), "val/c, {root}/val/d are of classes that {root}/train lacks"),
+        (("a/0.png", "a/up/ >"), "val/a/up is a link to a folder that it lies in"),
+    ],
+)
+def test_a_val_that_cannot_be_used_is_left_aside_aloud(tmp_path: Path, inside: tuple[str, ...], why: str) -> None:
+    """So that runs of version 0.1.0, which never looked at it, go on with the same data."""
     root = tmp_path / "x"
     pictures(root / "train", 3)
     pictures(root / "test", 2)
-    (root / "val" / inside).mkdir(parents=True)
-    if not inside:
-        shutil.copy(root / "train" / "a" / "0.png", root / "val" / "0.png")
+    before = folder(str(root))
+    (root / "val").mkdir()
+    for name in inside:
+        path = root / "val" / name.removesuffix("/ >")
+        path.parent.mkdir(exist_ok=True)
+        if name.endswith(">"):
+            path.symlink_to(root)
+        else:
+            shutil.copy(root / "train" / "a" / "0.png", path)
     data = folder(str(root))
-    assert not data.own_validation
+    assert data.fingerprint() == before.fingerprint()
     assert data.read_otherwise == ""
-    assert only_note(data) == f"x: left out: 1 other folder (val/ {0 if inside else 1})"
+    said = f"x: val is left aside, and validation is cut from training: {root}/{why.format(root=root)}"
+    assert only_note(data) == said
+
+
+@pytest.mark.parametrize("name", ["test", "val"])
+def test_classes_of_the_test_split_that_train_lacks_are_refused(tmp_path: Path, name: str) -> None:
+    pictures(tmp_path / "x" / "train", 3)
+    pictures(tmp_path / "x" / name, 1, ("a", "b", "c", "d"))
+    with pytest.raises(DataError, match=rf"{name}/c, .*{name}/d are of classes that .*train lacks"):
+        folder(str(tmp_path / "x"))
+
+
+def test_nobody_looks_into_folders_that_are_no_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as lost+found, a backup of millions, and links that lead upwards, nowhere or in a circle."""
+    root = tmp_path / "x"
+    pictures(root / "train", 3)
+    pictures(root / "test", 2)
+    (root / "lost+found").mkdir()
+    (root / "up").symlink_to("..")
+    (root / "self").symlink_to("self")
+    (root / "gone").symlink_to("nowhere")
+    looked: list[str] = []
+    for name in ("walk", "scandir"):
+        whole = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda top, *a, whole=whole, **k: (looked.append(str(top)), whole(top, *a, **k))[1]
+        )
+    data = folder(str(root))
+    assert looked
+    assert not any("lost+found" in top or "up" in Path(top).parts for top in looked)
+    assert only_note(data) == "x: left out: 2 files of other kinds (no ending 2), 2 other folders (lost+found/, up/)"
 
 
 # Unreadable pictures
@@ -274,7 +349,7 @@ def test_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
     said = str(caught.value)
     assert "12 of 25 pictures in" in said
     assert "a/0.png (image file is truncated" in said
-    assert said.endswith("and 2 more; repair or remove them, or leave them out with --skip-unreadable")
+    assert said.endswith("and 2 more; repair or remove them, or train with --skip-unreadable")
     assert said.count(".png") == 10
     assert said.isprintable()
     damage(root, *(f"{name}/{i}.png" for name in "ab" for i in range(12)))
