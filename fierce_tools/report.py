@@ -154,7 +154,8 @@ def _merged(found: Mapping[str, Any]) -> list[Block]:
     first = next(iter(found.values()))
     if isinstance(first, Scalars):
         names = list(dict.fromkeys(key for b in found.values() for key in b.values))
-        heads = [f"{n} ({first.units[n]})" if n in first.units else n for n in names]
+        units = {name: unit for b in found.values() for name, unit in b.units.items()}
+        heads = [f"{n} ({units[n]})" if n in units else n for n in names]
         rows = tuple((source, *(b.values.get(n) for n in names)) for source, b in found.items())
         return [Table(first.title, ("source", *heads), rows)]
     if isinstance(first, Table):

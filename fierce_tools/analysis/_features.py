@@ -90,19 +90,30 @@ def constant(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     return ~(deviation > CONSTANT * np.abs(mean))
 
 
+def rounding(dtype: np.dtype) -> float:
+    """The share of a number that numbers of a type differ by where they differ by rounding alone, a unit or two."""
+    return 2 * float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
 def all_the_same(features: np.ndarray) -> bool:
     """Whether all rows of features [N, D], two or more, are the same up to rounding: a point, or all zero."""
+    share = rounding(features.dtype)
     mean, deviation = variation(features[:64])
-    if len(features) < 2 or (deviation > 1e-3 * np.abs(mean)).any():  # nearly always: seen without a pass over all
+    if len(features) < 2 or (deviation > 2 * share * np.abs(mean)).any():  # nearly always: seen without a pass over all
         return False
-    return bool(constant(*variation(features)).all())
+    mean, deviation = variation(features)
+    return bool((deviation <= share * np.abs(mean)).all())
 
 
 def same_soft_labels(logits: np.ndarray, temperature: float) -> bool:
     """Whether softmax(z/T) is the same up to rounding for all rows of logits [N, C], two or more."""
-    if len(logits) < 2 or np.ptp(probabilities(logits[:64], temperature), axis=0).max() > CONSTANT:
-        return False
-    return bool(np.ptp(probabilities(logits, temperature), axis=0).max() <= CONSTANT)
+    low = high = probabilities(logits[:1], temperature)[0]
+    for part in (slice(64), *row_blocks(logits)):
+        p = probabilities(logits[part], temperature)
+        low, high = np.minimum(low, p.min(axis=0)), np.maximum(high, p.max(axis=0))
+        if (high - low).max() > CONSTANT:
+            return False
+    return len(logits) > 1
 
 
 def same_note(rows: int, so: str, what: str = "feature vectors") -> str:

@@ -213,6 +213,14 @@ def calibration(
         notes += [insisted("T* was")] if seen else []
         if val_logits is not None and np.array_equal(logits, val_logits):
             notes.append("The temperature was fitted on the very examples it is judged on; --cross-fit 5 is fairer.")
+    if any(np.isnan(plain) for _, plain, _ in fits):
+        notes.append("Left out: T* and every figure after scaling: no label it could be fitted on has a probability.")
+        folds, fits = [], []
+    elif fits and cross_fit is None and val_logits is not None and val_labels is not None:
+        silent = infinite(per_example(val_logits, val_labels).loss)
+        if silent:
+            notes.append(f"T* was fitted on {len(val_labels) - silent} of {len(val_labels)} validation examples: the "
+                         "labels of the others have a probability of 0.")  # fmt: skip
     fitted = [t for t, _, _ in fits]
     if {COLDEST, HOTTEST} & set(fitted):
         notes.append(

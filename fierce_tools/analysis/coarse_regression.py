@@ -156,6 +156,12 @@ def coarse_regression(
     notes: list[str] = []
     if logits is not None:
         _check_rows("logits", logits, labels, len(features))
+    unknown = [name for name, array in (("logits", logits), ("train_labels", train_labels)) if array is None]
+    if unknown and (cross_fit is not None or fit_on is not None):
+        raise DataError(
+            f"the interpolation with class means needs {listed(unknown)}, and there are none",
+            "leave --cross-fit and --fit-on out",
+        )
     if logits is not None and train_labels is not None:
         means = _class_means(train_labels, train_truth, logits.shape[1])
         estimates[MEANS] = by_class = means[logits.argmax(axis=1)]

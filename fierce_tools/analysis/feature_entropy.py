@@ -9,11 +9,12 @@ from typing import Annotated
 import numpy as np
 
 from fierce_tools.analysis._features import (
-    CONSTANT,
+    all_the_same,
     check_features,
     check_seed,
     constant,
     floating,
+    rounding,
     same_note,
     standardize,
     variation,
@@ -104,9 +105,9 @@ def feature_entropy(
     if anchors is not None and books is not None and (books.ndim != 3 or books.shape[2] != width):
         raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
     (place, deviation), (here, spread) = variation(train_features), variation(features)
-    dead, same = constant(place, deviation), len(features) > 1 and bool(constant(here, spread).all())
+    dead, same = constant(place, deviation), all_the_same(features)
     # Constant here as on training: its rounding is no direction.
-    still = dead & (np.hypot(spread, here - place) <= CONSTANT * np.abs(place))
+    still = dead & (np.hypot(spread, here - place) <= rounding(features.dtype) * np.abs(place))
     tau = temperature / np.sqrt(width)
 
     def common() -> float:

@@ -91,7 +91,7 @@ class LinearProbe:
                 f"Fitted on {self.train_examples} of {self.train_examples_given} training examples, drawn by the seed: "
                 "--examples says how many."
             )
-        tried = [row[0] for row in self.by_strength]
+        tried = list(dict.fromkeys(row[0] for row in self.by_strength))
         if len(tried) > 1 and self.strength in (tried[0], tried[-1]):
             notes.append("The best C lies at an end of the grid: a wider --strengths may do better.")
         if not self.converged:

@@ -146,7 +146,8 @@ def projection(
         if missing:
             raise DataError(f"{where} has no examples of class {missing[0]}", "choose others with --classes")
         xy = [coordinates(array[r], origin, basis) for r in rows]
-        ratio = collapse(np.concatenate(xy), np.repeat(np.arange(3), [len(r) for r in rows])).ratio
+        same = all_the_same(array[np.concatenate(rows)])  # then what differs in the plane is rounding
+        ratio = None if same else collapse(np.concatenate(xy), np.repeat(np.arange(3), [len(r) for r in rows])).ratio
         return [p[np.sort(rng.permutation(len(p))[:points])] for p in xy], ratio
 
     train_shown, train_ratio = placed(train_features, train_labels, "training")

@@ -24,7 +24,7 @@ from fierce_tools.cli.options import (
     RunsDir,
     extend,
 )
-from fierce_tools.errors import UsageError
+from fierce_tools.errors import FierceError, UsageError
 from fierce_tools.menu import ANALYSES, literal
 
 if TYPE_CHECKING:
@@ -130,17 +130,22 @@ def _command(name: str) -> Callable[..., None]:
         places = Places(data, data_root, False, device, factory, say=text.once())
         answers = {}
         for source in found:
-            answers[source.label] = ask(
-                name,
-                source,
-                given,
-                split=split,
-                keys=keys,
-                teacher=teacher,
-                teacher_keys=teacher_keys,
-                places=places,
-                fresh=fresh,
-            )
+            try:
+                answers[source.label] = ask(
+                    name,
+                    source,
+                    given,
+                    split=split,
+                    keys=keys,
+                    teacher=teacher,
+                    teacher_keys=teacher_keys,
+                    places=places,
+                    fresh=fresh,
+                )
+            except FierceError as error:
+                if len(found) > 1 and source.label not in error.message:
+                    error.message = f"{source.label}: {error.message}"
+                raise
         report = combine({label: answer.report for label, answer in answers.items()})
         document = _document(name, split, found, answers)
         if format == "json":

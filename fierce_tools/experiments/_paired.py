@@ -41,13 +41,14 @@ def paired(
                 gap = np.array([_ece_of(members, d) - _ece_of(base, d) for d in draws])
                 at = float(np.mean([m["ece"] for m in members]) - np.mean([m["ece"] for m in base]))
             else:
-                each = _mean_of(members, key) - _mean_of(base, key)
-                if not np.isfinite(each).all():
+                sides = _mean_of(members, key), _mean_of(base, key)
+                if not np.isfinite(sides).all():
                     notes[f"{label}: no difference of {key.upper()} to {first}: it is infinite for some examples."] = (
                         None
                     )
                     row[key] = None
                     continue
+                each = sides[0] - sides[1]
                 gap, at = each[draws].mean(axis=1), float(each.mean())
             low, high = np.percentile(gap, (2.5, 97.5))
             row[key] = (at, float(low), float(high))

@@ -436,3 +436,29 @@ def test_what_is_missing_or_does_not_fit_is_refused() -> None:
 def test_options_out_of_range_are_refused(options: dict) -> None:
     with pytest.raises(UsageError):
         calibration(*case(20, 3), *case(20, 3, 1), **options)
+
+
+def test_a_temperature_is_not_fitted_on_labels_of_no_probability() -> None:
+    """Infinite at every temperature: what is left is counted, and where nothing is, there is no T*."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(60, 3)), np.arange(60) % 3
+    val, val_labels = rng.normal(size=(40, 3)), np.arange(40) % 3
+    val[:30][np.arange(30), val_labels[:30]] = -np.inf
+    some = calibration(logits, labels, val, val_labels, bootstrap=0)
+    alone = calibration(logits, labels, val[30:], val_labels[30:], bootstrap=0)
+    assert some.temperature == pytest.approx(alone.temperature)
+    assert any("T* was fitted on 10 of 40 validation examples" in note for note in some.notes)
+    none = calibration(logits, labels, val[:30], val_labels[:30], bootstrap=20)
+    assert (none.temperature, none.after, none.ece_at_temperature) == (None, None, None)
+    assert any(note.startswith("Left out: T* and every figure after scaling: no label") for note in none.notes)
+
+
+def test_the_nll_interval_is_of_the_finite_losses() -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(200, 3)), np.arange(200) % 3
+    logits[:100][np.arange(100), labels[:100]] = -np.inf
+    found = calibration(logits, labels, bootstrap=200)
+    assert found.nll_infinite == 100
+    low, high = found.before_interval["nll"]
+    assert low < found.before.nll < high
+    assert found.before.nll == pytest.approx(calibration(logits[100:], labels[100:], bootstrap=0).before.nll)

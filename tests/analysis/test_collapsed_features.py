@@ -213,3 +213,26 @@ def test_moments_of_constants_are_as_they_were():
     assert deviation[1] == 1
     assert mean[1] == 7
     assert constant(*variation(np.column_stack([LIVE[:, 0], np.full(ROWS, 7.0)]))).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(1e7, np.float64), (1.7e9, np.float64), (1e7, np.float32)])
+def test_what_varies_about_a_large_offset_is_not_dead(offset: float, dtype: type) -> None:
+    """Five classes apart by several deviations: seen by the probe, the neighbours and the entropy as without an offset."""
+    rng = np.random.default_rng(0)
+    centres = 6 * rng.normal(size=(5, 6))
+    train, val, test = (np.arange(n) % 5 for n in (200, 50, 100))
+    x = [(centres[y] + rng.normal(size=(len(y), 6)) + offset).astype(dtype) for y in (train, val, test)]
+    found = linear_probe(x[2], test, x[0], train, x[1], val, strengths=(1.0,), neighbors=(5,))
+    assert (found.constant, found.train_constant) == (False, False)
+    assert found.accuracy > 0.9
+    spread = feature_entropy(x[2], x[0])
+    assert not spread.constant
+    assert spread.bits > 3
+
+
+def test_half_precision_that_flickers_is_dead() -> None:
+    rng = np.random.default_rng(0)
+    point = rng.normal(size=64) + 3
+    flicker = (point * (1 + 1e-3 * rng.integers(-1, 2, (300, 64)))).astype(np.float16)
+    assert len(np.unique(flicker[:, 0])) > 1
+    assert feature_entropy(flicker, flicker).bits == 0
