@@ -96,8 +96,8 @@ def prepare(
 ) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
 
-    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on has
-    the data as it has known them.
+    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on, or
+    that this training stands beside, gives the data as it has known them.
     """
     options = options_of(recipe, train, make_optimizer, learning_rate, make_lookahead)
     check_options(**options)

@@ -182,6 +182,26 @@ def test_a_run_from_before_is_asked_and_resumed_with_the_validation_it_had(fierc
     assert (code, "is not what whole was trained on" in err) == (3, True)
 
 
+def test_what_stands_beside_a_student_from_before_has_the_validation_it_had(fierce: Any) -> None:
+    np.savez("x.npz", **held(made(), "train", "test"))
+    code, _, err = fierce("train", *EARLIER, "--epochs", "1", "--name", "t")
+    assert code == 0, err
+    chain = ("distill-chain", "--teacher", "t", "--through", "mlp:2", "--student", "linear", "--name", "c")
+    how = ("--epochs", "1", "--device", "cpu", "--progress", "off")
+    assert fierce("distill", "--teacher", "t", "--student", "linear", *how, "--name", "s")[0] == 0
+    assert fierce(*chain, *how)[0] == 0
+    shutil.rmtree("runs/c-2-linear")
+    np.savez("x.npz", **held(made(), "train", "val", "test"))
+
+    code, _, err = fierce("distill", "--resume", "s", "--baseline", "--progress", "off")
+    assert code == 0, err
+    code, _, err = fierce(*chain, *how)
+    assert code == 0, err
+    before = runs.Run(Path("runs/t")).info()["dataset_sha256"]
+    for name in ("s", "s-alone", "c-1-mlp-2", "c-2-linear"):
+        assert runs.Run(Path("runs") / name).info()["dataset_sha256"] == before, name
+
+
 def test_positions_in_it_never_stand_for_training_examples() -> None:
     parts, data = split(made()), made()
     logits = np.tile(np.arange(4, dtype=np.float32) + 0.5, (TRAIN, 1))
