@@ -201,6 +201,23 @@ def test_what_stands_beside_a_student_from_before_has_the_validation_it_had(fier
         assert runs.Run(Path("runs") / name).info()["dataset_sha256"] == before, name
 
 
+def test_patience_without_a_validation_loss_is_refused(fierce: Any) -> None:
+    """A file's soft labels are of training examples: of validation there is none to wait for."""
+    np.savez("x.npz", **held(made(), "train", "val", "test"))
+    np.savez("soft.npz", logits=np.eye(4, dtype=np.float32)[made().train_labels] * 5.5 - 2)
+    words = ("distill", "--teacher-outputs", "soft.npz", "--data", "arrays:x.npz", "--student", "linear")
+    words = (*words, "--epochs", "1", "--device", "cpu")
+    code, out, err = fierce(*words, "--patience", "2")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert "soft.npz has soft labels of 0 of the 24 validation examples; leave --patience out" in err
+    assert not Path("runs").exists()
+    code, _, err = fierce(*words, "--save-best")
+    assert code == 0, err
+    np.savez("x.npz", **held(made(), "train", "test"))
+    code, _, err = fierce(*words, "--patience", "2", "--name", "cut")
+    assert code == 0, err
+
+
 def test_positions_in_it_never_stand_for_training_examples() -> None:
     parts, data = split(made()), made()
     logits = np.tile(np.arange(4, dtype=np.float32) + 0.5, (TRAIN, 1))
