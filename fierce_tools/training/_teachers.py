@@ -92,8 +92,6 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
     document = checkpoint.document
     # Data of one name name their classes alike, be it by numbers.
     one = bool(document["dataset_sha256"]) and checkpoint.recipe.data["name"] == data.name
-    if one and checkpoint.class_names != data.class_names:
-        data = as_trained(data, document["dataset_sha256"])  # of other names for the same classes, in their order
     columns = _fit(source.label, tuple(document["input_shape"]), checkpoint.class_names, data, one)
     checkpoint.model.requires_grad_(False)
     return Teacher(

@@ -264,6 +264,25 @@ def test_class_names_in_bytes_are_text_and_runs_from_before_keep_theirs() -> Non
     assert AS_THEN in known.notes[-1]
 
 
+def test_a_run_from_before_whose_names_are_bytes_is_asked_and_learned_from(fierce: Any) -> None:
+    """Version 0.1.0 named the classes b'a', b'b', b'c': a run on a file of these names is what it left."""
+    names = np.array(["a", "b", "c"]).astype("S")
+    values = held(VECTORS, class_names=np.array([str(name) for name in names]))
+    how = ("--model", "linear", "--epochs", "1", "--device", "cpu", "--progress", "off")
+    code, _, err = fierce("train", "--data", f"arrays:{written(values)}", *how, "--name", "t")
+    assert code == 0, err
+    written({**values, "class_names": names})
+    for words in (
+        ("infer", "t", "--split", "train", "--device", "cpu"),
+        ("infer", "t", "--data", "arrays:x.npz", "--device", "cpu", "--out", "o.safetensors"),
+        ("distill", "--teacher", "t", "--student", *how[1:]),
+    ):
+        code, _, err = fierce(*words)
+        assert code == 0, err
+    code, _, err = fierce("analyze", "confusion", "t", "--split", "test", "--device", "cpu")
+    assert code == 0, err
+
+
 def test_messages_name_what_the_file_holds_and_nothing_else() -> None:
     error = refused({"train_images": GREY, "x": LABELS, "labels\x1b[2J": LABELS})
     assert "lacks train_labels, test_images, test_labels; it holds train_images, x, 'labels\\x1b[2J'" in str(error)
