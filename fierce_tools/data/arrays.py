@@ -36,8 +36,8 @@ def arrays(
     one-hot [N,C]), test_images, test_labels and, where you have them, val_images and val_labels (else validation is cut
     from training), train_targets, val_targets, test_targets, class_names (else classes go by their number).
     FILE is seen from the working folder, else from `data_root`. Validation arrays that cannot be used are left aside,
-    with a note. Raises DataError for a file that is missing, damaged,
-    holds Python objects, lacks one of these, or has classes without names and without a training example.
+    with a note. Raises DataError for a file that is missing, damaged, holds Python objects, lacks one of these, or has
+    classes without names and without a training example.
     """
     path = locate(file, data_root)
     names = array_names(path)
