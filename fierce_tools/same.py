@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,14 +74,14 @@ def match_classes(
     """
     import numpy as np
 
-    names, others = tuple(names), tuple(others)
+    names, others, theirs = as_text(names), as_text(others), tuple(others)
     if names == others:
-        return Columns(np.arange(len(names)), others)
+        return Columns(np.arange(len(names)), theirs)
     plain = [numbered(names), numbered(others)]
     if any(plain) and len(names) == len(others) and set(names) != set(others):
         unnamed = what if plain[0] else other
         note = f"{unnamed} names no classes: they are taken in the order of {other if plain[0] else what}."
-        return Columns(np.arange(len(names)), names if plain[1] else others, note, by_position=True)
+        return Columns(np.arange(len(names)), names if plain[1] else theirs, note, by_position=True)
     known = {name: number for number, name in enumerate(others)}
     absent = [name for name in names if name not in known]
     twice = len(known) < len(others) or len(set(names)) < len(names)
@@ -92,7 +93,20 @@ def match_classes(
         note = f"{what} has {len(names)} of the {len(others)} classes of {other}, matched by name: {listed(names)}."
     else:
         note = f"{what} and {other} have the same classes in another order; they are matched by name."
-    return Columns(number, others, note)
+    return Columns(number, theirs, note)
+
+
+def as_text(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names, those among them that version 0.1.0 took from bytes, such as b'cat', as text."""
+    return tuple(_decoded(name) if name[:2] in ("b'", 'b"') else name for name in names)
+
+
+def _decoded(name: str) -> str:
+    try:
+        found = ast.literal_eval(name)
+        return found.decode() if isinstance(found, bytes) else name
+    except (ValueError, SyntaxError):
+        return name
 
 
 def refuse_conflicts(what: str, found: Sequence[tuple[str, Sequence[str]]], hint: str) -> None:

@@ -467,3 +467,10 @@ def test_a_recipe_written_before_an_option_existed_is_the_same_training() -> Non
     assert older != made
     assert same.training(older) == same.training(made)
     assert same.training({**made, "model": {"name": "no-such-model"}}), "what is not known is compared as it is written"
+
+
+def test_names_that_were_bytes_are_the_same_names() -> None:
+    found = same.match_classes(("cat", "él"), ("b'\\xc3\\xa9l'", "b'cat'"), what="x", other="y")
+    assert (found.number.tolist(), found.others) == ([1, 0], ("b'\\xc3\\xa9l'", "b'cat'"))
+    odd = ("b'", "b'\\xff'", 'b"x', "b'1' + c")
+    assert same.as_text(odd) == odd, "no text is in them"

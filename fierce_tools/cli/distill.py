@@ -106,7 +106,7 @@ def distill(
     if plain is not None:
         name = f"{run.name}-alone"
         other = begun(plain, run.path.parent, name, TAKEN)
-        ready = prepare(plain, known, run=other)
+        ready = prepare(plain, known, run=run)  # on the data as the student has known them
         other = other or runs.create(run.path.parent, plain, name)
         result["baseline"] = trained(ready, other, progress, again)
         students["student alone"] = other

@@ -50,6 +50,7 @@ def distill_chain(
     models = [m for said in through for m in said.split(",") if m]
     stem = name or f"{label}-chain"
     before, steps = str(first), []
+    run: runs.Run | None = None
     tune_allocator()
 
     def planned(model: str | None, teacher: str) -> Recipe:
@@ -59,7 +60,7 @@ def distill_chain(
     _check_models([planned(model, before) for model in [*models, student]], first, factory)
     for number, model in enumerate([*models, student], 1):
         made = planned(model, before)
-        run, found = _step(made, root, f"{stem}-{number}-{_plain(made.model['name'])}", factory, progress)
+        run, found = _step(made, root, f"{stem}-{number}-{_plain(made.model['name'])}", factory, progress, run)
         before = str(run.model_path.absolute())
         steps.append({"step": number, "run": str(run.path), "model": made.model["name"], **found})
     if format == "json":
@@ -84,12 +85,14 @@ def _check_models(every: list[Recipe], teacher: Path, factory: str | None) -> No
         checkpoints.build(made, tuple(document["input_shape"]), len(document["class_names"]), trusted=factory)
 
 
-def _step(made: Recipe, root: Path, name: str, factory: str | None, progress: str) -> tuple[runs.Run, dict[str, Any]]:
-    """One step, done before, gone on with, or new; its run and figures."""
+def _step(
+    made: Recipe, root: Path, name: str, factory: str | None, progress: str, before: runs.Run | None
+) -> tuple[runs.Run, dict[str, Any]]:
+    """One step, done before, gone on with, or new, on the data as the step before knew them; its run and figures."""
     from fierce_tools.experiments._record import prepare
 
     run = begun(made, root, name, "give the chain another --name")
-    prepared = prepare(made, factory, run=run)
+    prepared = prepare(made, factory, run=before or run)
     run = run or runs.create(root, made, name)
     trained(prepared, run, progress, "say the same command again to go on")
     _, values = compared(prepared, {"student": run})

@@ -17,7 +17,10 @@ from fierce_tools.errors import UsageError
 from fierce_tools.menu import DATASETS, split
 from fierce_tools.recipe import PLACES
 
+# Training's stand where true labels are known: what was learned of wrong ones shows there.
 COLUMNS = (
+    ("train_accuracy", "train accuracy"),
+    ("train_target_accuracy", "on true labels"),
     ("val_accuracy", "val. accuracy"),
     ("test_accuracy", "test accuracy"),
     ("test_nll", "NLL"),

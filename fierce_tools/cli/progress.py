@@ -147,6 +147,6 @@ def line(row: Mapping[str, Any], epochs: int, splits: tuple[str, ...] = ("val", 
     for split in splits:
         if row.get(f"{split}_accuracy") is not None:
             true = row.get(f"{split}_target_accuracy")
-            against = "" if true is None else f" (targets {true:.4f})"
+            against = "" if true is None else f" (true labels {true:.4f})"
             parts.append(f"{split} accuracy {row[f'{split}_accuracy']:.4f}{against}")
     return "  ".join(parts)

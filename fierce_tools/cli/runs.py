@@ -19,6 +19,8 @@ HEADS = {"dataset": "data", "ece": "ECE", "entropy": "H(T=9)"}
 # Left out one after another where a terminal is narrow.
 SPARE = ("ece", "entropy", "dataset", "model", "loss", "last", "teacher", "age")
 COLUMNS = ("name", "loss", "model", "dataset", "teacher", "epoch", "best", "last", "ece", "entropy", "state", "age")
+# Of training, beside validation's of the same name.
+TRAINING = ("train_accuracy", "train_target_accuracy")
 KEYS = (*COLUMNS, "seed", "epochs", "group", "tag", "tags", "acc", "accuracy", "error")
 
 
@@ -160,6 +162,7 @@ def show(
                 "val_loss",
                 "val_accuracy",
                 "val_target_accuracy",
+                *TRAINING,
                 "val_nll",
                 "val_ece",
                 "val_entropy_t9",
@@ -171,7 +174,7 @@ def show(
         ]
         text.print_table(
             "",
-            [k if k.endswith("_loss") else k.partition("_")[2] or k for k in keep],
+            [k if k.endswith("_loss") or k in TRAINING else k.partition("_")[2] or k for k in keep],
             [[row.get(k) for k in keep] for row in picked],
         )
     for path, size in sizes.items():

@@ -16,7 +16,7 @@ from fierce_tools.recipe import Recipe
 
 FIGURES = (
     ("accuracy", "accuracy", ""),
-    ("target_accuracy", "accuracy against the targets", ""),
+    ("target_accuracy", "accuracy against true labels", ""),
     ("top5", "top-5 accuracy", ""),
     ("nll", "NLL", "nats"),
     ("ece", "ECE, 15 bins", ""),

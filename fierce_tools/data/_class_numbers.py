@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +26,13 @@ def read_labels(
     numpy that mends it.
     """
     made, notes, widths = {}, [], {}
+    rows = held["train_labels"]
+    wide = rows.ndim == 2 and len(rows) > 1 and rows.shape[1] > 1
     for key, array in held.items():
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
             notes.append(f"{path.name}: {key} [N, 1] are read as [N]")
-        if array.ndim == 2 and len(array) > 1:
+        if array.ndim == 2 and (len(array) > 1 or (wide and len(array))):  # one row alone may be numbers [1, N]
             made[key] = _of_one_hot(path, key, array)
             widths[key] = array.shape[1]
             notes.append(f"{path.name}: {key} {list(array.shape)} are one-hot, and read as class numbers")
@@ -111,12 +112,14 @@ def _check(path: Path, made: Mapping[str, np.ndarray], classes: int, named: bool
             _renumbered("classes", "train_labels", tuple(others)),
         )
     absent = classes - len(train)
-    some = ", ".join(map(str, islice((c for c in count() if c not in set(train.tolist())), min(absent, SHOWN))))
+    first = np.arange(min(classes, len(train) + SHOWN))  # which hold as many absent ones as are shown
+    some = ", ".join(map(str, np.setdiff1d(first, train)[:SHOWN].tolist()))
     what = (
         f"{path}: labels go up to {every[-1]}, and {absent} of {classes} classes have no training example: {some}"
         f"{', …' if absent > SHOWN else ''}"
     )
-    named_all = f", or give class_names [{classes}], if they are classes all the same" if classes <= MOST_NAMED else ""
+    named_all = f", or, if they are classes all the same: class_names = np.arange({classes}).astype(str)"
+    named_all = named_all if classes <= MOST_NAMED else ""
     if every[-1] < classes - 1:
         raise DataError(f"{what}; no one-hot row is of them", f"leave those columns out{named_all}")
     if every[0] == 1 and train[0] == 1 and len(train) == train[-1] == classes - 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,6 +141,11 @@ class Dataset:
     def own_validation(self) -> bool:
         """Whether the data have a validation split of their own."""
         return self.val_images is not None and self.val_labels is not None
+
+    def without_validation(self, *notes: str) -> Dataset:
+        """The same without the validation split of their own, so that one is cut from training."""
+        gone = dict.fromkeys(f"val_{kind}" for kind in KINDS)
+        return replace(self, notes=(*self.notes, *notes), **gone)  # type: ignore[arg-type]
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -134,6 +134,9 @@ def bin_targets(data: Dataset, bins: int) -> Dataset:
     """
     if bins < 2:
         raise UsageError(f"--bins is {bins}, expected 2 or more", "for example --bins 2")
+    if data.own_validation and (data.val_targets is None or data.val_targets.ndim != 1):
+        held = "no targets" if data.val_targets is None else f"targets {list(data.val_targets.shape)}"
+        data = data.without_validation(f"its own validation split has {held} to cut, and is not used with --bins")
     targets = {split: getattr(data, f"{split}_targets") for split in data.splits}
     for split, values in targets.items():
         if values is None or values.ndim != 1:
@@ -194,6 +197,8 @@ def only(data: Dataset, wanted: tuple[str, ...]) -> Dataset:
         raise UsageError(f"--classes leaves {len(chosen)} class", "a classifier needs at least 2")
     lookup = np.full(data.classes, -1, np.int64)
     lookup[chosen] = np.arange(len(chosen))
+    if data.val_labels is not None and not (lookup[data.val_labels] >= 0).any():
+        data = data.without_validation("its own validation split has no example of these --classes, and is not used")
     changes: dict[str, Any] = {"class_names": tuple(data.class_names[c] for c in chosen), "relabelled": True}
     for split in data.splits:
         images, labels, targets, index = (

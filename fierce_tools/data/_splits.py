@@ -20,7 +20,7 @@ class Split:
     """Examples of one split; `index` i64 [N] is their position in the original file.
 
     `source` says of which of the original splits, so that equal positions of two of them are different examples.
-    `targets_are_classes` says that targets number the same classes as the labels, and are the true ones.
+    `true_labels` i64 [N] are the true class numbers where they are known, be they the targets or not.
     """
 
     images: np.ndarray
@@ -28,17 +28,10 @@ class Split:
     index: np.ndarray
     targets: np.ndarray | None = None
     source: str = "train"
-    targets_are_classes: bool = False
+    true_labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def true_labels(self) -> np.ndarray | None:
-        """The true class numbers i64 [N], where the targets are these; None where nothing is known of them."""
-        if self.targets is None or not self.targets_are_classes:
-            return None
-        return np.asarray(self.targets, np.int64)
 
 
 @dataclass(frozen=True)
@@ -94,14 +87,18 @@ def split(
     train = _take(dataset, "train", rows)
     val = _take(dataset, "val") if dataset.own_validation else _take(dataset, "train", np.flatnonzero(in_val))
     test = _take(dataset, "test")
-    true = not dataset.relabelled
-    if altered and altered.label_noise:
-        if train.targets is None:
-            train, val, test = (replace(part, targets=part.labels) for part in (train, val, test))
-            true = True
+    noise = bool(altered and altered.label_noise)
+    parts = [train, val, test]
+    if noise and train.targets is None:
+        parts = [replace(part, targets=part.labels, true_labels=part.labels) for part in parts]
+    elif not dataset.relabelled and all(_are_classes(part.targets, dataset.classes) for part in parts):
+        found = [None if part.targets is None else np.asarray(part.targets, np.int64) for part in parts]
+        parts = [replace(part, true_labels=true) for part, true in zip(parts, found, strict=True)]
+    elif noise:  # targets are of something else: the true labels are those that noise is put on
+        parts = [replace(part, true_labels=part.labels) for part in parts]
+    train, val, test = parts
+    if altered and noise:
         train = replace(train, labels=altered.noisy(train.labels, dataset.classes))
-    true = true and all(_are_classes(part.targets, dataset.classes) for part in (train, val, test))
-    train, val, test = (replace(part, targets_are_classes=true) for part in (train, val, test))
     return Splits(train, val, test, dataset.class_names)
 
 

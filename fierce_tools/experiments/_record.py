@@ -12,12 +12,13 @@ from typing import Annotated, Any, cast
 import numpy as np
 
 from fierce_tools import checkpoints, runs, sources
+from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.data._dataset import Dataset
 from fierce_tools.data._known import as_trained
 from fierce_tools.data._splits import Splits, split
 from fierce_tools.errors import DataError, FierceError, Interrupted, TrainingError, UsageError
 from fierce_tools.experiments._lineage import check_teachers
-from fierce_tools.experiments._measured import figures_of, measure, target_accuracy
+from fierce_tools.experiments._measured import figures_of, measure
 from fierce_tools.models._classifier import Classifier
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe
@@ -96,8 +97,8 @@ def prepare(
 ) -> Prepared:
     """Load the data and build the model; whatever cannot work is said here. Raises FierceError.
 
-    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on has
-    the data as it has known them.
+    A factory is imported only if it is the one in `trusted`. `build` is called as `setup` is. A `run` that goes on, or
+    that this training stands beside, gives the data as it has known them.
     """
     options = options_of(recipe, train, make_optimizer, learning_rate, make_lookahead)
     check_options(**options)
@@ -114,6 +115,8 @@ def prepare(
     if recipe.distill is not None:
         splits = restrict(splits, **options_of(recipe, restrict))
         teachers = teach(recipe, data, splits, trusted=trusted, **options_of(recipe, teach))
+        if run is None:  # one that was begun goes on
+            teachers.check_patience(options["patience"])
     bring = teachers.bring if teachers else None
     ready = build(recipe, splits, trusted=trusted, teach=bring, **options_of(recipe, setup))
     return Prepared(recipe, data, splits, ready, options, teachers)
@@ -274,8 +277,9 @@ def finish(prepared: Prepared, training: Training, run: Run, fingerprint: str) -
         )
     test = {f"test_{k}": v for k, v in figures_of(made["test"]).items()}
     measured = any(e is not None and e.host_true is not None for e in (prepared.setup.train, prepared.setup.val))
-    if measured and prepared.splits.test.true_labels is not None:
-        test["test_target_accuracy"] = target_accuracy(made["test"])
+    true = prepared.splits.test.true_labels
+    if measured and true is not None:
+        test["test_target_accuracy"] = accuracy(made["test"].logits, true)
     _checkpoint(run.model_path, prepared, training.model, training.progress.epoch, fingerprint, {**last, **test})
     (source,) = sources.locate(str(run.model_path), run.path.parent)
     for name, outputs in made.items():

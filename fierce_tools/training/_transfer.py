@@ -40,9 +40,9 @@ def restrict(
 def rows(split: Split, chosen: np.ndarray) -> Split:
     """Some rows of a split."""
     targets = None if split.targets is None else split.targets[chosen]
-    return replace(
-        split, images=split.images[chosen], labels=split.labels[chosen], index=split.index[chosen], targets=targets
-    )
+    true = None if split.true_labels is None else split.true_labels[chosen]
+    images, labels, index = split.images[chosen], split.labels[chosen], split.index[chosen]
+    return replace(split, images=images, labels=labels, index=index, targets=targets, true_labels=true)
 
 
 def class_number(text: str, names: tuple[str, ...]) -> int:

@@ -82,16 +82,26 @@ class Teachers:
     def warnings(self) -> list[str]:
         """What a person should know before a student is trained."""
         found = [self.other_data] if self.other_data else []
+        lacking = self._lacking()
+        return [*found, f"{lacking}: there is no validation loss"] if lacking else found
+
+    def check_patience(self, patience: int | None) -> None:
+        """Raises UsageError for patience where there can be no validation loss."""
+        lacking = self._lacking()
+        if patience is not None and lacking:
+            raise UsageError(
+                f"--patience {patience} waits for the validation loss, and there is none: {lacking}",
+                "leave --patience out (--save-best goes by accuracy), or learn from the model with --teacher CKPT",
+            )
+
+    def _lacking(self) -> str:
+        """Of how many validation examples a file has soft labels, in words; empty where it has all."""
         if self.soft_labels is None or len(self.splits.val) == 0:
-            return found
+            return ""
         covered = ~np.isnan(self.soft_labels.of(self.splits.val)).any(axis=1)
         if covered.all():
-            return found
-        return [
-            *found,
-            f"{self.label()} has soft labels of {covered.sum()} of the {len(covered)} validation examples: there is no "
-            "validation loss",
-        ]
+            return ""
+        return f"{self.label()} has soft labels of {covered.sum()} of the {len(covered)} validation examples"
 
     def logits(self, split: Split, temperature: float | None = None) -> np.ndarray:
         """What they say of a split f32 [N, C], float32 and unaugmented; NaN where a file says nothing.

@@ -3,6 +3,7 @@ line of numpy that mends it, and each such line is carried out here."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from fierce_tools import recipe
 from fierce_tools.data import arrays
 from fierce_tools.data._dataset import Dataset
+from fierce_tools.data._known import AS_THEN, as_trained
 from fierce_tools.errors import DataError
 from fierce_tools.training.train import dataset
 
@@ -154,7 +156,7 @@ def test_labels_that_would_make_empty_classes_are_refused_with_their_likely_reas
     values = held(labels=labels, test_labels=labels[:6] if len(labels) > 1 else LABELS[:6])
     error = refused(values)
     assert said in str(error)
-    lines = error.hint.removeprefix("number them from 0: ").partition(", or give class_names")[0]
+    lines = error.hint.removeprefix("number them from 0: ").partition(", or, if they")[0]
     if labels.dtype.kind in "fb":  # said of one array at a time
         lines += f"; {lines.replace('train', 'test')}"
     np.testing.assert_array_equal(mended(values, lines).train_labels, want)
@@ -188,15 +190,97 @@ def test_examples_marked_to_be_ignored_are_dropped_by_the_line(mark: int, names:
         ({"labels": LABELS + 1, "class_names": np.array(["a", "b", "c"])}, "is 3, expected 0 to 2, for 3 class_names (4 of 12"),
         ({"class_names": np.array(["a", "b", "b"])}, "2 classes are named 'b', classes 1 and 2"),
         ({"class_names": np.array(["a", "", "b"])}, "the name of class 1 is empty"),
-        ({"val_images": GREY}, "holds val_images and lacks val_labels; a validation split needs both"),
-        ({"val_targets": LABELS}, "holds val_targets and lacks val_images, val_labels"),
-        ({"val_images": GREY, "val_labels": LABELS[:6]}, "val_labels has shape [6], expected [12]"),
         ({"train_targets": np.zeros((12, 2, 2))}, "train_targets is float64 [12, 2, 2]"),
         ({"train_targets": np.zeros(11)}, "train_targets has 11 rows, train_images 12"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_what_to_do(more: dict[str, Any], said: str) -> None:
     assert said in str(refused(held(**more)))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"val_images": GREY}, "val_images is not used: x.npz lacks val_labels; a validation split needs both"),
+        ({"val_targets": LABELS}, "val_targets is not used: x.npz lacks val_images, val_labels"),
+        ({"val_images": GREY, "val_labels": LABELS[:6]}, "not used: val_labels has shape [6], expected [12]"),
+        ({"val_images": GREY[:0], "val_labels": LABELS[:0]}, "not used: val_images is empty: shape [0, 5, 6, 1]"),
+        ({"val_images": GREY[:, None], "val_labels": LABELS}, "not used: val_images is uint8 [12, 1, 5, 6, 1]"),
+        ({"val_images": GREY[:, :4], "val_labels": LABELS}, "not used: training examples have shape (5, 6, 1), validation"),
+        ({"val_images": GREY, "val_labels": LABELS + 1}, "1 of 4 classes have no training example: 3"),
+        ({"val_images": np.array([{}]), "val_labels": LABELS}, "holds Python objects"),
+    ],
+)  # fmt: skip
+def test_validation_that_cannot_be_used_is_left_aside_aloud(more: dict[str, Any], said: str) -> None:
+    """Version 0.1.0 read none of it: what was trained then is asked and goes on."""
+    plain, data = loaded(held()), loaded(held(**more))
+    assert data.fingerprint() == plain.fingerprint()
+    (note,) = data.notes
+    assert note.startswith(f"x.npz: {', '.join(more)} ")
+    assert said in note
+
+
+def test_bins_and_classes_leave_aside_validation_that_has_none_of_them() -> None:
+    own = held(train_targets=np.arange(12.0), test_targets=np.arange(6.0))
+    val = {"val_images": GREY[:2], "val_labels": LABELS[:2]}
+    for options, said in (({"bins": 3}, "has no targets to cut"), ({"classes": ("2", "1")}, "no example of")):
+        if "classes" in options:
+            val["val_labels"] = LABELS[:2] * 0
+        data = loaded({**own, **val}, **options)
+        assert data.fingerprint() == loaded(own, **options).fingerprint()
+        (note,) = data.notes
+        assert said in note
+
+
+def test_classes_with_gaps_are_named_by_the_line_and_stay_what_they_were() -> None:
+    values = held(labels=LABELS * 2)
+    line = refused(values).hint.partition("all the same: ")[2]
+    assert line == "class_names = np.arange(5).astype(str)"
+    data = mended({**values, "class_names": None}, line)
+    assert data.class_names == ("0", "1", "2", "3", "4"), "as version 0.1.0 named them"
+    many = refused(held(labels=np.append(np.arange(11) * 2, 10**6)))
+    assert ": 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, …; " in str(many)
+    assert "np.arange" not in str(many)
+
+
+def test_one_row_beside_one_hot_rows_is_one_hot() -> None:
+    rows = np.eye(3, dtype=int)[LABELS]
+    data = arrays(written(held(labels=rows, test_images=GREY[:1], test_labels=rows[1:2])))
+    assert data.test_labels.tolist() == [1]
+
+
+def test_class_names_in_bytes_are_text_and_runs_from_before_keep_theirs() -> None:
+    names = np.array(["cat", "dog", "élan"])
+    data = arrays(written(held(class_names=np.char.encode(names, "utf-8"))))
+    assert data.class_names == ("cat", "dog", "élan")
+    then = tuple(str(name) for name in np.char.encode(names, "utf-8"))
+    assert then[0] == "b'cat'"
+    whole = replace(data, val_images=data.test_images, val_labels=data.test_labels)
+    before = replace(data, class_names=then)
+    for now in (data, whole):
+        known = as_trained(now, before.fingerprint())
+        assert (known.class_names, known.fingerprint()) == (then, before.fingerprint())
+        assert "classes are named b'cat', b'dog'" in known.notes[-1]
+    assert AS_THEN in known.notes[-1]
+
+
+def test_a_run_from_before_whose_names_are_bytes_is_asked_and_learned_from(fierce: Any) -> None:
+    """Version 0.1.0 named the classes b'a', b'b', b'c': a run on a file of these names is what it left."""
+    names = np.array(["a", "b", "c"]).astype("S")
+    values = held(VECTORS, class_names=np.array([str(name) for name in names]))
+    how = ("--model", "linear", "--epochs", "1", "--device", "cpu", "--progress", "off")
+    code, _, err = fierce("train", "--data", f"arrays:{written(values)}", *how, "--name", "t")
+    assert code == 0, err
+    written({**values, "class_names": names})
+    for words in (
+        ("infer", "t", "--split", "train", "--device", "cpu"),
+        ("infer", "t", "--data", "arrays:x.npz", "--device", "cpu", "--out", "o.safetensors"),
+        ("distill", "--teacher", "t", "--student", *how[1:]),
+    ):
+        code, _, err = fierce(*words)
+        assert code == 0, err
+    code, _, err = fierce("analyze", "confusion", "t", "--split", "test", "--device", "cpu")
+    assert code == 0, err
 
 
 def test_messages_name_what_the_file_holds_and_nothing_else() -> None:

@@ -72,8 +72,7 @@ def test_it_takes_part_in_whatever_is_done_to_labels(tmp_path: Path) -> None:
     assert bins.val.labels.tolist() == [int(2.5 * i >= 29.5) for i in range(VAL)]
     assert bins.val.targets is not None
     assert bins.val.targets.tolist() == ages["val_targets"].tolist()
-    with pytest.raises(UsageError, match="has none for its validation examples"):
-        transform(made(**{**ages, "val_targets": None}), bins=2)
+    assert not transform(made(**{**ages, "val_targets": None}), bins=2).own_validation
 
 
 def test_only_training_is_made_smaller_and_wrong() -> None:
@@ -180,6 +179,43 @@ def test_a_run_from_before_is_asked_and_resumed_with_the_validation_it_had(fierc
     np.savez("x.npz", **held(replace(made(), train_images=made().train_images + 1), "train", "val", "test"))
     code, _, err = fierce("infer", "whole", "--split", "train", "--device", "cpu")
     assert (code, "is not what whole was trained on" in err) == (3, True)
+
+
+def test_what_stands_beside_a_student_from_before_has_the_validation_it_had(fierce: Any) -> None:
+    np.savez("x.npz", **held(made(), "train", "test"))
+    code, _, err = fierce("train", *EARLIER, "--epochs", "1", "--name", "t")
+    assert code == 0, err
+    chain = ("distill-chain", "--teacher", "t", "--through", "mlp:2", "--student", "linear", "--name", "c")
+    how = ("--epochs", "1", "--device", "cpu", "--progress", "off")
+    assert fierce("distill", "--teacher", "t", "--student", "linear", *how, "--name", "s")[0] == 0
+    assert fierce(*chain, *how)[0] == 0
+    shutil.rmtree("runs/c-2-linear")
+    np.savez("x.npz", **held(made(), "train", "val", "test"))
+
+    code, _, err = fierce("distill", "--resume", "s", "--baseline", "--progress", "off")
+    assert code == 0, err
+    code, _, err = fierce(*chain, *how)
+    assert code == 0, err
+    before = runs.Run(Path("runs/t")).info()["dataset_sha256"]
+    for name in ("s", "s-alone", "c-1-mlp-2", "c-2-linear"):
+        assert runs.Run(Path("runs") / name).info()["dataset_sha256"] == before, name
+
+
+def test_patience_without_a_validation_loss_is_refused(fierce: Any) -> None:
+    """A file's soft labels are of training examples: of validation there is none to wait for."""
+    np.savez("x.npz", **held(made(), "train", "val", "test"))
+    np.savez("soft.npz", logits=np.eye(4, dtype=np.float32)[made().train_labels] * 5.5 - 2)
+    words = ("distill", "--teacher-outputs", "soft.npz", "--data", "arrays:x.npz", "--student", "linear")
+    words = (*words, "--epochs", "1", "--device", "cpu")
+    code, out, err = fierce(*words, "--patience", "2")
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert "soft.npz has soft labels of 0 of the 24 validation examples; leave --patience out" in err
+    assert not Path("runs").exists()
+    code, _, err = fierce(*words, "--save-best")
+    assert code == 0, err
+    np.savez("x.npz", **held(made(), "train", "test"))
+    code, _, err = fierce(*words, "--patience", "2", "--name", "cut")
+    assert code == 0, err
 
 
 def test_positions_in_it_never_stand_for_training_examples() -> None:
