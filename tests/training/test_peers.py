@@ -145,7 +145,7 @@ def noisy(splits: Splits, share: float = 0.4) -> Splits:
     labels = splits.train.labels.copy()
     rows = rng.random(len(labels)) < share
     labels[rows] = (labels[rows] + rng.integers(1, 10, rows.sum())) % 10
-    return replace(splits, train=replace(splits.train, labels=labels, targets=splits.train.labels))
+    return replace(splits, train=replace(splits.train, labels=labels, true_labels=splits.train.labels))
 
 
 def test_what_is_exchanged_is_counted_over_rows(splits: Splits) -> None:
@@ -157,7 +157,7 @@ def test_what_is_exchanged_is_counted_over_rows(splits: Splits) -> None:
     ready.model.eval()
     with torch.no_grad():
         z = [m(whole.inputs) for m in ready.model.members]  # type: ignore[union-attr]
-    wrong = data.train.labels != data.train.targets
+    wrong = data.train.labels != data.train.true_labels
     assert 0.3 < wrong.mean() < 0.5
     for me, peer in ((1, z[1]), (2, z[0])):
         p = peer.double().softmax(1)
