@@ -42,8 +42,19 @@ def check_shape(source: str, name: str, array: np.ndarray, prefix: str = "") -> 
         words = "whole numbers" if kinds == "iu" else "numbers"
         raise DataError(
             f"{source}: {prefix}{name} is {array.dtype} {list(array.shape)}, expected {words} {expected}",
-            f"one feature an example is {prefix}{name}[:, None]" if column else "",
+            f"one feature an example is {prefix}{name}[:, None]"
+            if column
+            else _whole(prefix + name, array)
+            if name == "index"
+            else "",
         )
+
+
+def _whole(name: str, array: np.ndarray) -> str:
+    """The line that makes an index whole numbers [N], where one does."""
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
+        return f"{name} = {name}.ravel().astype('int64')"
+    return f"{name} = {name}.ravel()" if array.dtype.kind in "iu" and array.size == len(array) else ""
 
 
 def check_finite(where: str, array: np.ndarray) -> None:
@@ -64,7 +75,11 @@ def check_labels(source: str, labels: np.ndarray | None, classes: int | None) ->
     if len(bad):
         last = "or more" if classes is None else f"to {classes - 1}"
         more = f"; {len(bad)} of {len(labels)} labels are out of range" if len(bad) > 1 else ""
-        raise DataError(f"{source}: labels[{bad[0]}] is {labels[bad[0]]}, expected 0 {last}{more}")
+        low, high, odd = int(labels.min()), int(labels.max()), int(labels[bad[0]])
+        hint = "labels = labels - 1" if classes is not None and low == 1 and high == classes else ""
+        if odd in (255, -1, -100):
+            hint = f"{odd} usually marks examples to ignore: keep = labels != {odd}, of every array"
+        raise DataError(f"{source}: labels[{bad[0]}] is {odd}, expected 0 {last}{more}", hint)
 
 
 def check_index(source: str, index: np.ndarray | None) -> None:

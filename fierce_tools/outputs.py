@@ -183,6 +183,7 @@ def load_split(
     path: Path,
     prefix: str,
     names: Collection[str],
+    classes: int,
     *,
     logits_key: str | None = None,
     probabilities_key: str | None = None,
@@ -191,7 +192,8 @@ def load_split(
 ) -> dict[str, np.ndarray]:
     """Arrays of another split in a file of outputs by name, such as val_logits for `logits` and the prefix val_.
 
-    Those of `names` that are there; read and checked as `load` does, a named array under the prefix where it is there.
+    Those of `names` that are there, labels of so many `classes`; read and checked as `load` does, a named array under
+    the prefix where it is there.
     """
     arrays, document = read_arrays(path)
     ours = (document or {}).get("format") == "outputs"
@@ -207,7 +209,6 @@ def load_split(
     rows = {len(array) for array in found.values() if array.ndim}
     key = f"{prefix}{labels_key}" if f"{prefix}{labels_key}" in arrays else f"{prefix}labels"
     if "labels" in names and key in arrays:
-        classes = found["logits"].shape[1] if "logits" in found else None
         found["labels"], _ = scores.plain_labels(f"{path}: {key}", arrays[key], classes)
         checks.check_labels(f"{path}: {prefix}", found["labels"], classes)
         rows.add(len(found["labels"]))

@@ -69,15 +69,15 @@ def match_classes(
     """Find each class of `what` among those of `other`, by name.
 
     Names that are no more than the numbers 0 to C-1 name nothing: beside others they go by their position, which is
-    noted. With `subset`, `other` may know more classes; numbers name them where they are `trusted`, as those of one
-    data set are. Raises DataError, with both lists, where a class is not found.
+    noted. With `subset`, `other` may know more classes; numbers name them where they are `trusted`, as those of
+    data sets with a name of their own are. Raises DataError, with both lists, where a class is not found.
     """
     import numpy as np
 
     names, others, theirs = as_text(names), as_text(others), tuple(others)
     if names == others:
         return Columns(np.arange(len(names)), theirs)
-    plain = [numbered(names), numbered(others)]
+    plain = [not trusted and numbered(n) for n in (names, others)]
     if any(plain) and len(names) == len(others) and set(names) != set(others):
         unnamed = what if plain[0] else other
         note = f"{unnamed} names no classes: they are taken in the order of {other if plain[0] else what}."
@@ -85,7 +85,7 @@ def match_classes(
     known = {name: number for number, name in enumerate(others)}
     absent = [name for name in names if name not in known]
     twice = len(known) < len(others) or len(set(names)) < len(names)
-    if absent or twice or (len(names) < len(others) and (not subset or (all(plain) and not trusted))):
+    if absent or twice or (len(names) < len(others) and (not subset or all(plain))):
         counts = f"{len(names)} and {len(others)} classes" if len(names) != len(others) else "classes of other names"
         raise DataError(f"{what} and {other} have {counts}: {listed(names)}; and {listed(others)}", hint)
     number = np.array([known[name] for name in names], np.int64)
@@ -119,6 +119,11 @@ def refuse_conflicts(what: str, found: Sequence[tuple[str, Sequence[str]]], hint
             f"and {listed(other[1])}",
             hint,
         )
+
+
+def names_classes(data: Any) -> bool:
+    """Whether data of that name in a recipe name their classes, be it by numbers: sets with a name of their own do."""
+    return isinstance(data, str) and ":" not in data
 
 
 def numbered(names: Sequence[str]) -> bool:

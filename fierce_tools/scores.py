@@ -121,8 +121,8 @@ def _blocks(table: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _refuse_unsaid(where: str, table: np.ndarray, flags: str, prefix: str, key: str) -> None:
     """Raises DataError where logits that nobody called so may as well be probabilities or counts."""
     # Arrays of other splits go by the name of the evaluated one.
-    start = f"name it {prefix}KEY beside KEY, and " if prefix else ""
-    key = "KEY" if prefix else key
+    start = f"where they are: {key} = np.log({key}); else " if prefix else ""
+    key = key.removeprefix(prefix)
     if all(_whole(block) for _, block in _blocks(table)):
         raise DataError(
             f"{where} holds whole numbers: they may be counts, or logits",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -114,6 +116,34 @@ def test_the_same_numbers_in_another_order_are_names() -> None:
         assert [others[i] for i in columns.number] == [*names]
         assert not columns.by_position
     assert match_classes(("0", "1"), tuple("0123456789"), what="d", other="m", trusted=True).number.tolist() == [0, 1]
+
+
+def test_sets_with_a_name_of_their_own_name_their_classes_be_it_by_numbers(
+    digits_run: Path, fierce, monkeypatch
+) -> None:
+    """A digit is no shirt: sets of ten classes each are not paired by position, whatever their names look like."""
+    from fierce_tools.data import fashion_mnist
+    from fierce_tools.data._dataset import Dataset
+
+    names = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+    labels, images = np.arange(40) % 10, np.zeros((40, 8, 8, 1), np.uint8)
+    made = Dataset("fashion-mnist", images, labels, images, labels, names)
+    monkeypatch.setitem(sys.modules, fashion_mnist.__module__, types.SimpleNamespace(fashion_mnist=lambda **_: made))
+    for words in (("infer", str(digits_run), "--out", "o.safetensors"), ("distill", "--teacher", str(digits_run))):
+        code, out, err = fierce(*words, "--data", "fashion-mnist")
+        assert (code, out) == (3, ""), err
+        assert "classes of other names: top, trouser" in err
+
+
+def test_two_sides_without_names_are_taken_by_their_numbers_aloud(fierce) -> None:
+    plain = {k: v for k, v in scene(KNOWN).items() if k != "class_names"}
+    np.savez("a.npz", **plain)
+    np.savez("b.npz", **{k: v for k, v in scene(KNOWN, seed=5).items() if k != "class_names"})
+    data = ("--data", "arrays:a.npz", "--model", "mlp:8", "--epochs", "1", "--device", "cpu", "--name", "a")
+    assert fierce("train", *data)[0] == 0
+    code, _, err = fierce("infer", "a", "--data", "arrays:b.npz", "--out", "o.safetensors")
+    assert (code, "arrays:b.npz and a name no classes: they are taken by their numbers." in err) == (0, True)
+    assert "name no classes" not in fierce("infer", "a")[2], "its own data are its own"
 
 
 def test_orders_that_contradict_one_another_are_refused(built: Path, run: str, fierce) -> None:

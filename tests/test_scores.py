@@ -338,6 +338,43 @@ def test_votes_teach_on_the_command_line(fierce) -> None:
     assert (code, "whose logit is -inf and cannot be matched; use --method kd or dkd" in err) == (3, True)
 
 
+def test_votes_in_another_order_than_the_examples_teach_nobody(fierce) -> None:
+    """Labels that travel with the rows give it away; without an index, and without names, it is said how they are paired."""
+    labels = np.arange(60) % 3
+    images = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    arrays = {f"{s}_{k}": v for s in ("train", "test") for k, v in (("images", images), ("labels", labels))}
+    np.savez("mine.npz", **arrays, class_names=np.array(["cat", "dog", "owl"]))
+    votes = 9 * np.eye(3, dtype=int)[labels] + 1
+    words = ("distill", "--data", "arrays:mine.npz", "--student", "mlp:4", "--epochs", "1", "--device", "cpu")
+    taught = ("--teacher-outputs", "votes.npz", "--teacher-counts", "votes", "--name")
+    np.savez("votes.npz", votes=votes, labels=labels)
+    code, _, err = fierce(*words, *taught, "a")
+    assert code == 0, err
+    assert "votes.npz has no `index`: its rows are paired with the training examples by position." in err
+    assert "votes.npz names no classes: they are taken in the order of the student's data" in err
+    order = np.random.default_rng(1).permutation(60)
+    np.savez("votes.npz", votes=votes[order], labels=labels[order], index=np.arange(60))
+    code, _, err = fierce(*words, *taught, "b")
+    wrong = int((labels[order] != labels).sum())
+    assert (code, f"votes.npz: {wrong} of 60 labels are others than those of arrays:" in err) == (3, True), err
+    np.savez("votes.npz", votes=votes[order], labels=labels[order], index=order)
+    assert fierce(*words, *taught, "c")[0] == 0
+
+
+def test_targets_are_softened_as_a_teacher_is() -> None:
+    from fierce_tools.analysis.agreement import agreement
+
+    logits = np.random.default_rng(1).normal(size=VOTES.shape)
+    with np.errstate(divide="ignore"):
+        people = np.log(SHARES)
+    for temperature in (1.0, 9.0):
+        one = agreement(logits, targets=SHARES, temperature=temperature)
+        two = agreement(logits, teacher_logits=people, temperature=temperature)
+        assert one.kl == pytest.approx(two.kl)
+        assert one.reference_entropy == pytest.approx(two.reference_entropy)
+        assert one.reference_entropy == pytest.approx(entropy_of(tempered(SHARES, temperature)))
+
+
 # Everything else in a file.
 
 
@@ -378,7 +415,10 @@ def test_other_splits_of_a_file_are_checked_when_they_are_loaded(fierce) -> None
     assert (code, "val_logits [29, 3], val_labels [30] are not of the same rows" in err) == (3, True)
     np.savez("x.npz", **plain, val_logits=rng.dirichlet(np.ones(3), size=30))
     code, _, err = fierce("analyze", "calibration", "x.npz", "--bootstrap", "0")
-    assert (code, "name it val_KEY beside KEY, and say --probabilities KEY or --logits KEY" in err) == (3, True)
+    assert (code, "where they are: val_logits = np.log(val_logits); else say --probabilities logits" in err) == (
+        3,
+        True,
+    )
     np.savez("x.npz", **{**plain, "val_labels": np.full(30, 255)}, val_logits=rng.normal(size=(30, 3)))
     code, _, err = fierce("analyze", "calibration", "x.npz", "--bootstrap", "0")
     assert (code, "val_: labels[0] is 255, expected 0 to 2" in err) == (3, True)

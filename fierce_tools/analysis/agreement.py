@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from fierce_tools.analysis._classes import ROOM, WIDE, check_temperature, class_moments, moments, names_of, some
+from fierce_tools.analysis._classes import ROOM, WIDE, check_temperature, class_moments, names_of, some
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.analysis._soft import BLOCK, check_logits
 from fierce_tools.errors import DataError
@@ -114,7 +114,7 @@ def agreement(
 ) -> Agreement:
     """Agreement of a model's soft labels with a teacher's, or with label distributions such as people's.
 
-    Of logits [N, C] with teacher_logits [N, C], else targets [N, C] whose rows sum to 1, both models' softmax at T:
+    Of logits [N, C] with teacher_logits [N, C], else targets [N, C] whose rows sum to 1, both sides at T:
     share of examples with the same largest class; accuracies where there are labels [N]; mean KL(reference ‖ model)
     where it is finite and entropies in nats; mean over examples of Spearman's rank correlation of the similarity
     labels (the true class, or else the reference's largest, left out); Pearson's correlation of the two
@@ -129,7 +129,7 @@ def agreement(
     if teacher_logits is not None:
         _check_teacher(logits, teacher_logits, index, teacher_index)
     taught = teacher_logits is not None
-    scores = _distributions(logits, targets) if teacher_logits is None else teacher_logits
+    scores = _log(_distributions(logits, targets)) if teacher_logits is None else teacher_logits
     reference_top = scores.argmax(axis=1)
     groups = reference_top if labels is None else labels
     kl, entropy, reference_entropy, ranks = (np.empty(len(logits)) for _ in range(4))
@@ -137,8 +137,8 @@ def agreement(
     for start in range(0, len(logits), step):
         rows = slice(start, start + step)
         log_p = _log_softmax(logits[rows], temperature)
-        log_q = _log_softmax(scores[rows], temperature) if taught else _log(_shares(scores[rows]))
-        p, q = np.exp(log_p), np.exp(log_q) if taught else _shares(scores[rows])
+        log_q = _log_softmax(scores[rows], temperature)
+        p, q = np.exp(log_p), np.exp(log_q)
         # 0·log 0 is 0; q·log(q/0) is infinite.
         gone = log_p == -np.inf
         log_p, log_q = (np.where(v == -np.inf, 0, v) for v in (log_p, log_q))
@@ -147,10 +147,7 @@ def agreement(
         reference_entropy[rows] = -(q * log_q).sum(axis=1)
         ranks[rows] = _spearman(logits[rows], scores[rows], groups[rows])
     mine = class_moments(logits, groups, temperature).mean
-    if taught:
-        theirs = class_moments(scores, groups, temperature).mean
-    else:
-        theirs = moments(lambda chosen: _shares(scores[chosen]), groups, classes).mean
+    theirs = class_moments(scores, groups, temperature).mean
     diagonal = np.eye(classes, dtype=bool)
     ranked = np.isfinite(ranks)
     return Agreement(
@@ -207,12 +204,6 @@ def _distributions(logits: np.ndarray, targets: np.ndarray | None) -> np.ndarray
     return targets
 
 
-def _shares(targets: np.ndarray) -> np.ndarray:
-    """Rows that sum to 1 as well as float64 can say."""
-    q = targets.astype(np.float64)
-    return q / q.sum(axis=1, keepdims=True)
-
-
 def _log_softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
     z = logits.astype(np.float64)
     z = (z - z.max(axis=1, keepdims=True)) / temperature
@@ -220,8 +211,9 @@ def _log_softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def _log(p: np.ndarray) -> np.ndarray:
-    """log p, and 0 where p is 0, as it counts nothing there."""
-    return np.log(np.where(p > 0, p, 1))
+    """log p f64, -inf where p is 0: the logits of label distributions."""
+    with np.errstate(divide="ignore"):
+        return np.log(p, dtype=np.float64)
 
 
 def _spearman(a: np.ndarray, b: np.ndarray, left_out: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def few_shot(
     _check_options(ways, shots, queries, draws, seed)
     check_features("features", features)
     if on == "targets" and targets is None:
-        raise DataError("--on targets, and there are no targets", "the dataset must have them; or say --on labels")
+        raise DataError("--on targets, and there are no targets", "bring targets with the data; or say --on labels")
     truth = labels if on == "labels" or targets is None else targets
     check_labels(on, truth, len(features))
     if centre and train_features is None:

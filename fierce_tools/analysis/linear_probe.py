@@ -143,7 +143,7 @@ def linear_probe(
     _check_options(strengths, neighbors, examples, seed)
     check_choice(cross_fit, fit_on, len(features))
     if on == "targets" and (targets is None or train_targets is None):
-        raise DataError("--on targets, and there are no targets", "the dataset must have them; or say --on labels")
+        raise DataError("--on targets needs targets of every split", "bring them with the data, or say --on labels")
     known = len(class_names) if class_names is not None and on == "labels" else None
     truth, train_truth = (
         _checked(prefix, on, x, y, train_features, known)

@@ -26,6 +26,7 @@ def read_labels(
     numpy that mends it.
     """
     made, notes, widths = {}, [], {}
+    _check_words(path, held)
     rows = held["train_labels"]
     wide = rows.ndim == 2 and len(rows) > 1 and rows.shape[1] > 1
     for key, array in held.items():
@@ -45,8 +46,23 @@ def read_labels(
         )
     greatest = max((int(labels.max()) for labels in made.values() if len(labels)), default=-1)
     classes = max([greatest + 1, *known.values()]) if names is None else len(names)
-    _check(path, made, classes, names is not None)
+    _check(path, made, classes, names is not None, len(widths) == len(made))
     return made, classes, tuple(notes)
+
+
+def _check_words(path: Path, held: Mapping[str, np.ndarray]) -> None:
+    """Raises DataError for labels that are words, with the lines that number them alike in every split."""
+    words = [key for key, array in held.items() if array.dtype.kind in "US" and array.ndim == 1]
+    if not words:
+        return
+    first = held[words[0]]
+    where = f"{path}: {words[0]} is {first.dtype} {list(first.shape)}, expected whole numbers"
+    if "train_labels" in words:
+        for key in words:
+            strange = np.setdiff1d(held[key], held["train_labels"])
+            if len(strange):
+                raise DataError(f"{where}; {key} holds {str(strange[0])!r}, which training lacks", "leave those out")
+    raise DataError(where, _renumbered("class_names", words[0], tuple(words[1:])))
 
 
 def _whole(path: Path, key: str, array: np.ndarray) -> np.ndarray:
@@ -60,8 +76,6 @@ def _whole(path: Path, key: str, array: np.ndarray) -> np.ndarray:
         return array.astype(np.int64)
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and bool((array == np.round(array)).all())):
         raise DataError(f"{where}, expected whole numbers", f"{key} = {key}.astype('int64')")
-    if array.dtype.kind in "US":
-        raise DataError(f"{where}, expected whole numbers", _renumbered("class_names", key, ()))
     raise DataError(
         f"{where}, expected whole numbers", "labels are class numbers from 0; continuous values are targets"
     )
@@ -88,7 +102,7 @@ def _of_one_hot(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     )
 
 
-def _check(path: Path, made: Mapping[str, np.ndarray], classes: int, named: bool) -> None:
+def _check(path: Path, made: Mapping[str, np.ndarray], classes: int, named: bool, one_hot: bool) -> None:
     """Raises DataError for labels out of range, and where classes have no names for those of no training example."""
     train = np.unique(made["train_labels"])
     others = {key: np.unique(labels) for key, labels in made.items() if key != "train_labels"}
@@ -123,7 +137,8 @@ def _check(path: Path, made: Mapping[str, np.ndarray], classes: int, named: bool
     if every[-1] < classes - 1:
         raise DataError(f"{what}; no one-hot row is of them", f"leave those columns out{named_all}")
     if every[0] == 1 and train[0] == 1 and len(train) == train[-1] == classes - 1:
-        raise DataError(f"{what}; they seem to count from 1", f"{_lessened(made)}{named_all}")
+        line = "; ".join(f"{key} = {key}[:, 1:]" for key in made) if one_hot else _lessened(made)
+        raise DataError(f"{what}; they seem to count from 1", f"{line}{named_all}")
     if all(np.isin(labels, train).all() for labels in others.values()):
         numbers = ", ".join(map(str, train[:4])) + (", …" if len(train) > 4 else "")
         line = _renumbered("classes", "train_labels", tuple(others))
@@ -144,7 +159,7 @@ def _check_marks(path: Path, made: Mapping[str, np.ndarray], every: np.ndarray) 
         rows = ", ".join(f"{key} is {mark} in {n} of {len(made[key])} rows" for key, n in marked.items())
         raise DataError(
             f"{path}: {rows}, which usually marks examples to ignore",
-            "drop them: "
+            "drop them, of targets, too, where there are any: "
             + "; ".join(_dropped(key, mark) for key in marked)
             + (f"; or if -1 is a class: {'; '.join(f'{key} = {key} + 1' for key in made)}" if mark == -1 else ""),
         )

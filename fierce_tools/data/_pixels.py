@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,16 @@ def read_examples(path: Path, held: Mapping[str, np.ndarray]) -> dict[str, np.nd
         f"{path}: {wrong[0]} is {first.dtype} {list(first.shape)}{_words(first, low, high)}, "
         "expected uint8 [N,H,W,1 or 3] or float [N,D]",
         "; ".join(line for line in lines.values() if line)
+        or _last(wrong, first)
         or "save images as bytes 0 to 255, as they were before they were normalised; vectors as floats [N,D]",
     )
+
+
+def _last(keys: Sequence[str], array: np.ndarray) -> str:
+    """The lines for bytes [H, W, c, N], as MATLAB keeps them."""
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[2] not in (1, 3) or array.shape[3] <= 4:
+        return ""
+    return "; ".join(f"{key} = {key}.transpose(3, 0, 1, 2)" for key in keys)
 
 
 def _fits(array: np.ndarray) -> bool:

@@ -66,7 +66,7 @@ def distilled(teachers: Teachers, students: Mapping[str, Outputs], split: str) -
         for name, made in students.items():
             own = made.logits[covered]
             plain = agreement(own, targets=_softmax(said[covered]))
-            at_t = agreement(own, targets=_softmax(soft / teachers.temperature), temperature=teachers.temperature)
+            at_t = agreement(own, teacher_logits=soft, temperature=teachers.temperature)
             divergence = {"kl": plain.kl, "kl_at_t": at_t.kl}  # students give every class some probability
             found[name] |= {"agreement": plain.top1, **{k: v for k, v in divergence.items() if v is not None}}
         if covered.all() and np.isfinite(said).all():

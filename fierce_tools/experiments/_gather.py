@@ -11,7 +11,7 @@ from fierce_tools import binding, files, outputs, scores
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._loading import FOREIGN, Places, drawn, outputs_of, with_data
 from fierce_tools.outputs import Keys, Outputs
-from fierce_tools.same import match_classes, match_examples
+from fierce_tools.same import match_classes, match_examples, names_classes
 from fierce_tools.sources import Source
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def _teacher(
         said = outputs.load(teacher.path, **keys.asked(), flags=TEACHER_FLAGS)
     what, other = label, f"teacher {teacher.label}"
     hint = "ask both on the same split of the same data"
-    columns = match_classes(names_of(made), names_of(said), what=what, other=other, hint=hint)
+    columns = match_classes(
+        names_of(made), names_of(said), what=what, other=other, hint=hint, trusted=both_named(made, said)
+    )
     lifted = None if made.labels is None else columns.lifted(made.labels)
     pairing = match_examples(replace(made, labels=lifted), said, what=what, other=other)
     if not pairing.paired:
@@ -95,6 +97,12 @@ def _teacher(
     found = {p: getattr(said, p.removeprefix(TEACHER)) for p in taught}
     found = {p: a if a is None or p != f"{TEACHER}logits" else columns.of(a) for p, a in found.items()}
     return found, tuple(note for note in (*said.notes, columns.note, pairing.note) if note)
+
+
+def both_named(*made: Outputs) -> bool:
+    """Whether outputs are all of data that name their classes, as far as they say of which."""
+    sections = [o.document.get("data") for o in made]
+    return all(isinstance(s, Mapping) and names_classes(s.get("name")) for s in sections)
 
 
 def names_of(made: Outputs) -> tuple[str, ...]:
@@ -205,7 +213,7 @@ def _from_file(spec: binding.Spec, source: Source, loaded: Outputs, keys: Keys) 
     for prefix in PREFIXES:
         names = {p.removeprefix(prefix) for p in others if p.startswith(prefix)}
         if names:
-            made = outputs.load_split(source.path, prefix, names, **keys.asked())
+            made = outputs.load_split(source.path, prefix, names, loaded.logits.shape[1], **keys.asked())
             raw |= {prefix + name: array for name, array in made.items()}
     arrays: dict[str, Any] = {
         p: getattr(loaded, p) if p in spec.optional_arrays else loaded.get(p, source=str(source.path)) for p in own

@@ -15,7 +15,7 @@ from fierce_tools.menu import DATASETS
 from fierce_tools.menu import split as choice
 from fierce_tools.outputs import Outputs
 from fierce_tools.recipe import Recipe, resolve
-from fierce_tools.same import Columns, match_classes
+from fierce_tools.same import Columns, match_classes, names_classes, numbered
 from fierce_tools.sources import Source
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
             f"{source.label} takes examples of shape {shape}, {data.name} has {data.shape}",
             "give the --data it was trained for",
         )
-    columns = _columns(data, checkpoint, source.label, optional=any_classes and not own)
+    columns = _columns(data, checkpoint, source.label, own=own, optional=any_classes and not own)
     fingerprint = data.fingerprint()
     if places.data is None and fingerprint != checkpoint.document["dataset_sha256"]:
-        why = f"; {data.read_otherwise}" if data.read_otherwise else ""
+        why = f"; if no file was changed since, {data.read_otherwise}" if data.read_otherwise else ""
         raise DataError(
             f"{data.name} as found here is not what {source.label} was trained on (fingerprint "
             f"{fingerprint[:12]}…, expected {checkpoint.document['dataset_sha256'][:12]}…){why}",
@@ -165,17 +165,24 @@ def with_data(source: Source, places: Places, *, any_classes: bool = False) -> L
     return Loaded(checkpoint, splits, columns, fingerprint, data.source, recipe.as_dict()["data"], data.notes)
 
 
-def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, optional: bool) -> Columns | None:
+def _columns(data: Dataset, checkpoint: Checkpoint, label: str, *, own: bool, optional: bool) -> Columns | None:
     """Where the data's classes are among the model's; None, if that is `optional`, where they are others."""
     hint = "give the --data it was trained for; of other classes its features alone can be asked, as few-shot and "
+    known = bool(checkpoint.document["dataset_sha256"]) and names_classes(checkpoint.recipe.data["name"])
+    trusted = known and names_classes(data.name)
     try:
-        return match_classes(
-            data.class_names, checkpoint.class_names, what=data.name, other=label, hint=f"{hint}linear-probe do"
-        )
+        columns = match_classes(
+            data.class_names, checkpoint.class_names, what=data.name, other=label, hint=f"{hint}linear-probe do",
+            trusted=trusted,
+        )  # fmt: skip
     except DataError:
         if optional:
             return None
         raise
+    if not (own or trusted or columns.note) and numbered(data.class_names):
+        note = f"{data.name} and {label} name no classes: they are taken by their numbers."
+        return replace(columns, note=note, by_position=True)
+    return columns
 
 
 def _same_name(one: str, two: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from fierce_tools import same
 from fierce_tools.analysis._metrics import ece
 from fierce_tools.errors import DataError
-from fierce_tools.experiments._gather import names_of
+from fierce_tools.experiments._gather import both_named, names_of
 
 PAIRED = ("accuracy", "nll", "ece", "entropy")
 
@@ -62,7 +62,9 @@ def _pairing(one: dict[str, Any], two: dict[str, Any]) -> same.Pairing:
     if made.logits.shape[1] > other.logits.shape[1]:  # the one with fewer classes is looked for in the other
         one, two, made, other = two, one, other, made
     try:
-        columns = same.match_classes(names_of(made), names_of(other), what=one["label"], other=two["label"])
+        columns = same.match_classes(
+            names_of(made), names_of(other), what=one["label"], other=two["label"], trusted=both_named(made, other)
+        )
     except DataError as error:
         return same.Pairing(False, error.message)
     lifted = replace(made, labels=columns.lifted(made.labels))

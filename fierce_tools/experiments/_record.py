@@ -200,7 +200,7 @@ def same_data(prepared: Prepared, run: Run, state_path: Path | None) -> str:
     fingerprint = prepared.data.fingerprint()
     before = run.info().get("dataset_sha256")
     if state_path is not None and before not in (None, fingerprint):
-        why = f"; {prepared.data.read_otherwise}" if prepared.data.read_otherwise else ""
+        why = f"; if no file was changed since, {prepared.data.read_otherwise}" if prepared.data.read_otherwise else ""
         raise DataError(
             f"{prepared.data.name} as found here is not what {run.name} has been trained on so far (fingerprint "
             f"{fingerprint[:12]}…, expected {str(before)[:12]}…){why}",

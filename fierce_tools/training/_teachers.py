@@ -90,8 +90,9 @@ def load_teacher(text: str, data: Dataset, *, trusted: str | None = None) -> Tea
     source = found[0]
     checkpoint = checkpoints.load(source.path, trusted=trusted)
     document = checkpoint.document
-    # Data of one name name their classes alike, be it by numbers.
-    one = bool(document["dataset_sha256"]) and checkpoint.recipe.data["name"] == data.name
+    # Data of one name name their classes alike, be it by numbers, and so do sets with a name of their own.
+    theirs = checkpoint.recipe.data["name"] if document["dataset_sha256"] else None
+    one = theirs == data.name or (same.names_classes(theirs) and same.names_classes(data.name))
     columns = _fit(source.label, tuple(document["input_shape"]), checkpoint.class_names, data, one)
     checkpoint.model.requires_grad_(False)
     return Teacher(
@@ -150,13 +151,14 @@ def load_soft_labels(
             f"{file}: soft labels are {list(table.shape)}, expected [N, {data.classes}] for {data.name}",
             "add `class_names` where they are of more classes",
         )
-    note = None
+    note, columns = None, None
     if names is not None:
         known = class_names_of(names) or ()
         check_names(file, known, table.shape[1])
         what = f"the student's data {data.name}"
         of = (document or {}).get("data")
-        one = isinstance(of, Mapping) and of.get("name") == data.name
+        theirs = of.get("name") if isinstance(of, Mapping) else None
+        one = theirs == data.name or (same.names_classes(theirs) and same.names_classes(data.name))
         columns = match_classes(data.class_names, known, what=what, other=file, hint=KNOWN, trusted=one)
         table, note = columns.of(table), columns.note
         scores.check_logits(f"{file}: soft labels of these classes", table)
@@ -175,7 +177,35 @@ def load_soft_labels(
             f"make them with `{again}`",
         )
     index = _index(file, arrays, len(table), data)
-    return SoftLabels(str(path.absolute()), files.file_sha256(path), table, index, note)
+    notes = [note] if note else []
+    if names is None and not same.numbered(data.class_names):
+        notes.append(f"{file} names no classes: they are taken in the order of the student's data {data.name}.")
+    if "index" not in arrays:
+        notes.append(f"{file} has no `index`: its rows are paired with the training examples by position.")
+    _check_truth(file, arrays, index, data, columns)
+    return SoftLabels(str(path.absolute()), files.file_sha256(path), table, index, " ".join(notes) or None)
+
+
+def _check_truth(
+    file: str, arrays: Mapping[str, np.ndarray], index: np.ndarray, data: Dataset, columns: Columns | None
+) -> None:
+    """Raises DataError where the file's labels are others than those of the examples its rows are looked up for."""
+    classes = data.classes if columns is None else len(columns.others)
+    said, _ = scores.labels(file, arrays, None, len(index), classes)
+    if said is None:
+        return
+    positions = np.arange(len(data.train_labels)) if data.train_index is None else data.train_index
+    order = np.argsort(positions)
+    place = np.minimum(np.searchsorted(positions, index, sorter=order), len(order) - 1)
+    rows = order[place]
+    there = positions[rows] == index
+    own = data.train_labels[rows[there]]
+    wrong = (own if columns is None else columns.lifted(own)) != said[there]
+    if wrong.any():
+        raise DataError(
+            f"{file}: {wrong.sum()} of {len(wrong)} labels are others than those of {data.name} at their `index`",
+            "are its rows in another order? where its labels are meant to differ, leave them out of the file",
+        )
 
 
 def _index(file: str, arrays: dict[str, np.ndarray], count: int, data: Dataset) -> np.ndarray:

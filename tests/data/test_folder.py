@@ -116,10 +116,10 @@ def test_who_refuses_other_data_says_what_was_read_otherwise(tmp_path: Path, fie
     why = "earlier versions read them otherwise: now files that end in .gif are read (1 picture)"
     code, _, err = fierce("infer", "one", "--runs-dir", runs)
     assert code == 3
-    assert f"…); {why}; to ask it about" in err
+    assert f"…); if no file was changed since, {why}; to ask it about" in err
     data = folder(str(root))
     run = SimpleNamespace(name="one", info=lambda: {"dataset_sha256": "0" * 64})
-    with pytest.raises(DataError, match=re.escape(f"…); {why}; bring the data back")):
+    with pytest.raises(DataError, match=re.escape(f"…); if no file was changed since, {why}; bring the data back")):
         same_data(SimpleNamespace(data=data), run, tmp_path / "state")
     with pytest.raises(DataError, match=r"…\); bring the data back"):
         same_data(SimpleNamespace(data=replace(data, read_otherwise="")), run, tmp_path / "state")
