@@ -305,7 +305,7 @@ def test_arrays_that_do_not_fit_are_refused():
         linear_probe(**arrays | {"labels": np.full(50, 9)}, class_names=("a", "b", "c", "d"))
     with pytest.raises(DataError, match=r"labels\[0\] is -1"):
         linear_probe(**arrays | {"labels": np.full(50, -1)})
-    with pytest.raises(DataError, match="no targets"):
+    with pytest.raises(DataError, match="--on targets needs targets of every split"):
         linear_probe(**arrays, on="targets")
     ages = {"targets": np.zeros(50), "train_targets": np.zeros(200), "val_targets": np.zeros(50)}
     with pytest.raises(DataError, match=r"targets is float64 \[50\], expected whole numbers"):
