@@ -106,6 +106,7 @@ def _command(name: str) -> Callable[..., None]:
         **options: Any,
     ) -> None:
         from fierce_tools import sources
+        from fierce_tools.analysis._choice import SeenValidation
         from fierce_tools.cli import saving
         from fierce_tools.experiments._ask import ask
         from fierce_tools.experiments._gather import beside
@@ -142,10 +143,15 @@ def _command(name: str) -> Callable[..., None]:
                     places=places,
                     fresh=fresh,
                 )
+            except SeenValidation as error:  # that of the others is still an answer
+                if source is found[-1] and not answers:
+                    raise
+                text.say(f"left out: {source.label}: {error}")
             except FierceError as error:
                 if len(found) > 1 and source.label not in error.message:
                     error.message = f"{source.label}: {error.message}"
                 raise
+        found = [source for source in found if source.label in answers]
         report = combine({label: answer.report for label, answer in answers.items()})
         document = _document(name, split, found, answers)
         if format == "json":

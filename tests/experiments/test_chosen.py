@@ -210,4 +210,17 @@ def test_commands_leave_out_and_insist(fierce: Any, strangers: dict[str, Source]
     code, out, err = fierce("analyze", "linear-probe", "unknown.safetensors", "--device", "cpu")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "--fit-on val" in err
+    both = (
+        "analyze",
+        "linear-probe",
+        "unknown.safetensors",
+        "train.safetensors",
+        "--device",
+        "cpu",
+        "--format",
+        "json",
+    )
+    code, out, err = fierce(*both)
+    assert (code, [r["source"] for r in json.loads(out)["results"]]) == (0, ["train"]), "the other still has an answer"
+    assert "left out: unknown: C and k are chosen on validation" in err
     assert fierce(*calibration, "--fit-on", "test")[0] == 2
