@@ -23,6 +23,10 @@ class UsageError(FierceError, ValueError):
     exit_code = 2
 
 
+class SeenValidation(UsageError):
+    """A question is nothing but a choice on validation, whose examples the weights may have seen (exit code 2)."""
+
+
 class DataError(FierceError):
     """A file or an array that is missing, damaged or does not fit (exit code 3)."""
 

@@ -301,7 +301,7 @@ def test_a_file_of_votes_beside_a_model(fierce) -> None:
     code, _, err = fierce("analyze", "agreement", "mine.npz", "--teacher", "people.npz")
     assert (code, "name one with --teacher-logits, --teacher-probabilities or --teacher-counts KEY" in err) == (3, True)
     code, _, err = fierce("analyze", "agreement", "mine.npz", "--teacher-counts", "votes")
-    assert (code, "there is no teacher; add --teacher FILE" in err) == (2, True)
+    assert (code, "--teacher-counts needs a teacher's file; add --teacher FILE" in err) == (2, True)
 
 
 def test_a_student_of_votes_has_finite_gradients_and_logits_cannot_be_matched() -> None:

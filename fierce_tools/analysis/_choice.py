@@ -11,10 +11,6 @@ from fierce_tools.errors import UsageError
 SEEN = "the weights may have been trained on validation examples (fierce import --trained-on)"
 
 
-class SeenValidation(UsageError):
-    """A question is nothing but a choice on validation, whose examples the weights may have seen."""
-
-
 def check_choice(cross_fit: int | None, fit_on: str | None, examples: int) -> None:
     """Raises UsageError for a number of folds out of range, or both ways of choosing at once."""
     if cross_fit is not None and fit_on is not None:

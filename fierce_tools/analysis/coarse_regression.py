@@ -47,7 +47,7 @@ class CoarseRegression:
     `direction` is 1 where the feature rises with the target and -1 where it falls, `weight` the share of rank matching
     in the interpolation (of several folds their mean), `tied` the share of examples whose feature is another's too.
     `matched` says whose targets were dealt out, `coarse_accuracy` is the model's own on its labels. `constant`: all
-    feature vectors of the split, or of training, are the same, and there is no order to match.
+    feature vectors of the split, or of training, are the same, so that rank matching is arbitrary.
     """
 
     estimates: tuple[Estimate, ...]
@@ -81,8 +81,8 @@ class CoarseRegression:
         notes += self.notes
         if self.constant:
             notes.append(
-                "All feature vectors of this split, or of training, are the same up to rounding: there is no order, "
-                "and rank matching deals the targets out at random."
+                "All feature vectors of this split, or of training, are the same up to rounding: rank matching is "
+                "arbitrary."
             )
         if self.bootstrap:
             notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")

@@ -106,7 +106,7 @@ def feature_entropy(
         raise DataError(f"anchors have shape {list(anchors.shape)}, expected [M, K, {width}]")
     (place, deviation), (here, spread) = variation(train_features), variation(features)
     dead, same = constant(place, deviation), all_the_same(features)
-    # Constant here as on training: its rounding is no direction.
+    # Constant here as on training: what differs is rounding error.
     still = dead & (np.hypot(spread, here - place) <= rounding(features.dtype) * np.abs(place))
     tau = temperature / np.sqrt(width)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from fierce_tools.analysis._choice import SEEN, SeenValidation, by_folds, check_choice, commonest, cut, listed
+from fierce_tools.analysis._choice import SEEN, by_folds, check_choice, commonest, cut, listed
 from fierce_tools.analysis._features import (
     all_the_same,
     check_features,
@@ -21,7 +21,7 @@ from fierce_tools.analysis._features import (
 from fierce_tools.analysis._intervals import wilson
 from fierce_tools.analysis._logistic import Logistic, drawn, logistic_path
 from fierce_tools.analysis._neighbors import nearest_classes
-from fierce_tools.errors import DataError, UsageError
+from fierce_tools.errors import DataError, SeenValidation, UsageError
 from fierce_tools.report import Block, Cell, Report, Scalars, Table
 
 # Raised when an answer changes: those that were kept before are not given again.

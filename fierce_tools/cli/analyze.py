@@ -24,7 +24,7 @@ from fierce_tools.cli.options import (
     RunsDir,
     extend,
 )
-from fierce_tools.errors import FierceError, UsageError
+from fierce_tools.errors import FierceError, SeenValidation, UsageError
 from fierce_tools.menu import ANALYSES, literal
 
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ def _command(name: str) -> Callable[..., None]:
         **options: Any,
     ) -> None:
         from fierce_tools import sources
-        from fierce_tools.analysis._choice import SeenValidation
         from fierce_tools.cli import saving
         from fierce_tools.experiments._ask import ask
         from fierce_tools.experiments._gather import beside
@@ -125,9 +124,7 @@ def _command(name: str) -> Callable[..., None]:
         teacher_keys = Keys(taught["teacher_logits"], taught["teacher_probabilities"], taught["teacher_counts"])
         if teacher is None and teacher_keys.named():
             flag = f"--teacher-{next(iter(teacher_keys.named()))}"
-            raise UsageError(
-                f"{flag} names an array of a teacher's file, and there is no teacher", "add --teacher FILE"
-            )
+            raise UsageError(f"{flag} needs a teacher's file", "add --teacher FILE")
         places = Places(data, data_root, False, device, factory, say=text.once())
         answers = {}
         for source in found:

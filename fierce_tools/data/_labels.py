@@ -55,7 +55,7 @@ def by_name(data: Dataset, options: Mapping[str, Any], known: tuple[str, ...]) -
         strange = [fine for fine in _from_file(which) if fine not in data.class_names]
         if strange:
             raise DataError(
-                f"{which} names {strange[0]!r}, which is no class of {data.name}",
+                f"{which} names {strange[0]!r}, which is not a class of {data.name}",
                 "in a map that is to hold for other data, too, name classes by their names",
             )
     if made.get("classes"):

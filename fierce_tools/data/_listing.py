@@ -64,7 +64,7 @@ class Aside:
             (len(self.unused), "other folder", "other folders", self.unused),
         )
         out = [f"{count(n, one, several)} ({names(inside)})" for n, one, several, inside in groups if n]
-        lines = ["val is the test split, since there is no folder test"] if self.val_is_test else []
+        lines = ["val is used as the test split: there is no test folder"] if self.val_is_test else []
         if self.val_unusable:
             lines.append(f"val is left aside, and validation is cut from training: {self.val_unusable}")
         lines += [f"left out: {', '.join(out)}"] if out else []

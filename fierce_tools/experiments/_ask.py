@@ -12,7 +12,7 @@ import numpy as np
 
 from fierce_tools import __version__, arrayfile, binding, files, sources
 from fierce_tools.experiments import _chosen
-from fierce_tools.experiments._gather import gather
+from fierce_tools.experiments._gather import gather, keys_of
 from fierce_tools.experiments._loading import Places
 from fierce_tools.menu import ANALYSES, revision
 from fierce_tools.outputs import Keys
@@ -51,7 +51,7 @@ def ask(
     A checkpoint's answer is kept beside it and given again while options and weights are the same, unless `fresh`.
     Raises DataError for arrays the analysis needs and the source has not, UsageError for options out of range.
     """
-    spec = binding.read(ANALYSES, analysis)
+    spec, keys = binding.read(ANALYSES, analysis), keys_of(source, keys or Keys())
     own = {o.name.replace("_", "-") for o in spec.options} | {o.name for o in spec.options}
     draws = {}
     if "draws" in spec.arrays:

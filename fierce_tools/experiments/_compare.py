@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import binding, checkpoints, outputs, same
-from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example
-from fierce_tools.errors import DataError, UsageError
+from fierce_tools.errors import DataError, SeenValidation, UsageError
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._gather import beside, keys_of, names_of, relabelled
 from fierce_tools.experiments._loading import BY_POSITION, Places, outputs_of

@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fierce_tools.analysis import linear_probe
-from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.analysis._features import moments, standardize
 from fierce_tools.analysis._intervals import bootstrap_mean, wilson
 from fierce_tools.analysis._logistic import Logistic, logistic_path
 from fierce_tools.analysis._neighbors import nearest_classes
-from fierce_tools.errors import DataError, UsageError
+from fierce_tools.errors import DataError, SeenValidation, UsageError
 from fierce_tools.report import combine
 
 

@@ -268,7 +268,7 @@ def test_without_test_val_is_the_test_split_and_that_is_said(tmp_path: Path) -> 
     data = folder(str(tmp_path / "x"))
     assert not data.own_validation
     assert data.test_labels.tolist() == [0, 0, 1, 1]
-    assert only_note(data).endswith(": val is the test split, since there is no folder test")
+    assert only_note(data).endswith(": val is used as the test split: there is no test folder")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ from building import command, shared
 from scipy.special import log_softmax, softmax
 
 from fierce_tools import __version__, arrayfile, binding, files, sources
-from fierce_tools.analysis._choice import SeenValidation
 from fierce_tools.data import digits
-from fierce_tools.errors import UsageError
+from fierce_tools.errors import SeenValidation, UsageError
 from fierce_tools.experiments import _chosen
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._compare import compare
