@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +12,13 @@ from fierce_tools import runs
 from fierce_tools.cli import text
 from fierce_tools.cli.infer import Data, DataRoot, Device
 from fierce_tools.cli.options import Counts, Factory, Labels, Logits, Probabilities, RunsDir
+from fierce_tools.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from fierce_tools.sources import Source
+
+# Of the examples, for intervals of single models.
+RESAMPLES = 1000
 
 
 def compare(
@@ -27,8 +35,13 @@ def compare(
         str, typer.Option("--skip", metavar="LIST", help="Figures to leave out, such as probe,mi.", show_default=False)
     ] = "",
     bootstrap: Annotated[
-        int, typer.Option("--bootstrap", help="Resamples of the paired intervals; 0 for none.")
-    ] = 1000,
+        str,
+        typer.Option(
+            "--bootstrap",
+            metavar="N|two-level",
+            help="Resamples of the examples for intervals of single models, 0 for none; two-level: seeds and examples.",
+        ),
+    ] = "1000",
     fit_on: Annotated[
         Literal["val"] | None,
         typer.Option(
@@ -66,12 +79,13 @@ def compare(
 ) -> None:
     """Compare models on one page: accuracy, NLL, ECE, T*, entropy at T, γ, stability, within/between, probe, MI.
 
-    Models that differ only in their seed share a row, as mean ± sd; every other row's difference to the first is given
-    with a 95 % paired bootstrap interval over the examples.
+    Models that differ only in their seed share a row, as mean ± sd over the distinct seeds that are finished. The
+    difference of every other row to the first is given with its 95 % interval: with several seeds on both sides over
+    seeds (paired t where the seeds are the same, else Welch's; --bootstrap two-level: for other examples, too); with
+    one seed on a side over the examples, of these models and not of their recipes.
     """
     from dataclasses import asdict
 
-    from fierce_tools import sources
     from fierce_tools.cli import saving
     from fierce_tools.cli.analyze import distinct, whole
     from fierce_tools.experiments._ask import plain
@@ -80,11 +94,14 @@ def compare(
     from fierce_tools.outputs import Keys
 
     root = runs.folder(runs_dir)
-    found = distinct([s for path in paths for s in sources.locate(path, root, epochs=whole(epochs))])
+    resamples, two_level = _levels(bootstrap)
+    located, missing = _located(paths, root, whole(epochs))
+    found = distinct(located)
     left_out = tuple(word.strip() for word in skip.split(",") if word.strip())
+    where = Places(data, data_root, False, device, factory, say=text.once())
     made = work(
-        found, group_by=group_by, split=split, temperature=temperature, skip=left_out, bootstrap=bootstrap,
-        fit_on=fit_on, cross_fit=cross_fit, places=Places(data, data_root, False, device, factory, say=text.once()),
+        found, group_by=group_by, split=split, temperature=temperature, skip=left_out, bootstrap=resamples,
+        two_level=two_level, missing=missing, fit_on=fit_on, cross_fit=cross_fit, places=where,
         keys=Keys(logits, probabilities, counts, labels),
     )  # fmt: skip
     if format == "json":
@@ -95,3 +112,38 @@ def compare(
         sys.stdout.write(saving.markdown(made.report()))
     else:
         text.print_report(made.report())
+
+
+def _levels(text: str) -> tuple[int, bool]:
+    """Resamples, and whether seeds are a level beside examples."""
+    word, _, number = text.partition(":")
+    two_level = word == "two-level"
+    count = (number or str(RESAMPLES)) if two_level else text
+    if not count.isdecimal() or (two_level and int(count) < 2):
+        raise UsageError(f"--bootstrap is {text!r}", "expected a number of resamples, 0 or more, or two-level")
+    return int(count), two_level
+
+
+def _located(paths: list[str], root: Path, epochs: str | None) -> tuple[list[Source], list[runs.Run]]:
+    """What the paths stand for, and the runs among them that are not finished and have nothing to ask.
+
+    Raises DataError where nothing can be asked.
+    """
+    from fierce_tools import sources
+
+    found: list[Source] = []
+    missing: dict[runs.Run, DataError] = {}
+    for path in paths:
+        try:
+            found += sources.locate(path, root, epochs=epochs)
+        except DataError as error:
+            try:
+                run = runs.find(path, root)
+            except DataError:
+                raise error from None
+            if epochs is not None or runs.state(run) == "done":
+                raise
+            missing[run] = error
+    if missing and not found:
+        raise next(iter(missing.values()))
+    return found, [*missing]

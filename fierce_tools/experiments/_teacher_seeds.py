@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fierce_tools import checkpoints
-from fierce_tools.experiments._compare import grouped
+from fierce_tools.experiments._rows import grouped
 from fierce_tools.sources import Source
 
 # Teachers that are named one by one.

@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from building import command, shared
+from scipy import stats
 
 from fierce_tools import outputs, recipe, sources
 from fierce_tools.analysis import stability
-from fierce_tools.experiments import _compare
-from fierce_tools.experiments._compare import compare, grouped, mean_sd, spread
-from fierce_tools.experiments._paired import PAIRED
+from fierce_tools.experiments._compare import compare
+from fierce_tools.experiments._comparison import FIGURES
+from fierce_tools.experiments._differences import Side, differences
+from fierce_tools.experiments._paired import PAIRED, judge, resample
+from fierce_tools.experiments._rows import grouped
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +70,121 @@ def test_device_and_saving_make_no_row_of_their_own(tmp_path: Path) -> None:
 def test_the_figures_are_the_analyses(trained: Path) -> None:
     made = compare(located(trained), skip=("mi", "probe"), bootstrap=200)
     row = made.rows[0]
-    assert set(row.figures) == set(_compare.FIGURES) - {"mi", "probe"}
+    assert set(row.figures) == set(FIGURES) - {"mi", "probe"}
     kept = [sources.kept(s, "test", {"logits"}) for s in located(trained)[:2]]
     values = [stability(o.logits, o.labels).stability for o in kept if o is not None]
     assert row.figures["stability"] == pytest.approx(values)
     assert row.figures["accuracy"] == pytest.approx(
         [(o.logits.argmax(1) == o.labels).mean() for o in kept if o is not None]
     )
-    at, low, high = made.differences["label-smoothing"]["entropy"]
-    assert at == pytest.approx(np.mean(made.rows[1].figures["entropy"]) - np.mean(row.figures["entropy"]))
-    assert low <= at <= high
-    assert low > 0, "two epochs of label smoothing leave softer labels"
+
+
+def test_several_seeds_are_compared_over_seeds_as_scipy_does(trained: Path) -> None:
+    made = compare(located(trained), skip=("mi", "probe"), bootstrap=0)
+    assert [(r.seeds, r.count) for r in made.rows] == [((0, 1), 2), ((0, 1), 2)]
+    found = made.intervals["label-smoothing"]
+    assert (found["accuracy"].at, found["accuracy"].low) == (0, None), "so short a training changes no prediction"
+    assert made.differences["label-smoothing"]["accuracy"] is None
+    assert any("No interval where seeds do not vary" in note for note in made.notes)
+    for key in ("nll", "entropy", "gamma", "ece"):
+        theirs = stats.ttest_rel(made.rows[1].figures[key], made.rows[0].figures[key])
+        assert (found[key].low, found[key].high) == pytest.approx([*theirs.confidence_interval(0.95)])
+        assert (found[key].df, found[key].n, found[key].method) == (1, (2,), "paired t")
+        assert made.differences["label-smoothing"][key] == (found[key].at, found[key].low, found[key].high)
+    # Seeds that are not the same on both sides do not pair.
+    one, two, three, _ = located(trained)
+    other = compare([one, two, three], skip=("mi", "probe", "gamma", "stability", "tightness"), bootstrap=100)
+    assert {e.method for e in other.intervals[three.label].values()} == {"bootstrap over examples"}
+    assert any("two seeds of one recipe may differ as much" in note for note in other.notes)
+
+
+def test_with_one_seed_the_interval_is_of_these_models(trained: Path) -> None:
+    one, _, three, _ = located(trained)
+    made = compare([one, three], skip=("mi", "probe"), bootstrap=300)
+    found = made.intervals[three.label]["entropy"]
+    assert (found.n, found.df, found.method) == ((1, 1), None, "bootstrap over examples")
+    assert found.low <= found.at <= found.high
+    titles = [b.title for b in made.report().blocks]
+    assert f"Difference to {one.label}, 95 % over examples: of these two models, not of the recipes" in titles
+
+
+def test_welchs_t_where_seeds_do_not_pair(trained: Path) -> None:
+    """Of other seeds: 0 and 1 against 0 and 1 of which one is renumbered."""
+    ce, ls = located(trained)[:2], located(trained)[2:]
+    sides = [
+        Side(label, tuple(judge(scores(s), s.label, 9.0) for s in of), seeds, True, {"accuracy": values})
+        for label, of, seeds, values in (("ce", ce, (0, 1), (0.5, 0.7)), ("ls", ls, (0, 2), (0.6, None)))
+    ]
+    assert differences(sides, 0, False, {})["ls"]["accuracy"].low is None  # one value is no spread
+    sides[1] = replace(sides[1], figures={"accuracy": (0.6, 0.9)})
+    found = differences(sides, 0, False, {})["ls"]["accuracy"]
+    theirs = stats.ttest_ind((0.6, 0.9), (0.5, 0.7), equal_var=False)
+    assert (found.low, found.high) == pytest.approx([*theirs.confidence_interval(0.95)])
+    assert (found.method, found.df) == ("Welch's t", pytest.approx(theirs.df))
+
+
+def scores(source: sources.Source) -> outputs.Outputs:
+    made = sources.kept(source, "test", {"logits"})
+    assert made is not None
+    return made
+
+
+def test_two_levels_reach_further_than_seeds_alone(trained: Path) -> None:
+    skip = ("mi", "probe", "stability", "tightness")
+    seeds = compare(located(trained), skip=skip, bootstrap=200).intervals["label-smoothing"]
+    both = compare(located(trained), skip=skip, bootstrap=200, two_level=True).intervals["label-smoothing"]
+    assert {k: e.method for k, e in both.items()} == {
+        k: "two-level" if k in PAIRED else "paired t" for k in seeds
+    }  # γ is of no resampled examples
+    for key in ("nll", "ece", "entropy"):
+        assert both[key].low <= seeds[key].low <= seeds[key].high <= both[key].high
+
+
+def test_resampled_figures_are_those_of_the_drawn_examples() -> None:
+    rng = np.random.default_rng(1)
+    z, y = rng.normal(size=(80, 5)), rng.integers(0, 5, 80)
+    model = judge(outputs.Outputs(z, y), "a", 4.0)
+    found = resample([model, model], 3, seed=7)
+    draws = np.random.default_rng(7)
+    for number in range(3):
+        rows = draws.integers(80, size=80)
+        again = judge(outputs.Outputs(z[rows], y[rows]), "a", 4.0)
+        for key in PAIRED:
+            assert found[key][number] == pytest.approx([again.figures[key]] * 2, abs=1e-6)
+
+
+def test_copies_and_seeds_without_weights_are_said(fierce, trained: Path, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(trained, root)
+    first, second, third, fourth = sorted(p.name for p in root.iterdir())
+    shutil.copytree(root / first, root / "copy")
+    shutil.copytree(root / second, root / "failed")
+    (root / "failed" / "model.safetensors").unlink()
+    recipe_path = root / "failed" / "recipe.toml"
+    recipe_path.write_text(recipe_path.read_text().replace("seed = 1", "seed = 2"))
+    info = root / "failed" / "run.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "state": "failed"}))
+    asked = (first, second, "copy", "failed", third, fourth, "--runs-dir", str(root), "--skip", "mi,probe,gamma")
+    code, out, err = fierce("compare", *asked, "--format", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert [(r["members"], r["planned"]) for r in document["rows"]] == [([first, second], 3), ([third, fourth], 2)]
+    assert document["rows"][0]["left_out"] == {
+        "copy": f"a copy of {first}, of the same weights", "failed": "it failed"
+    }  # fmt: skip
+    out = fierce("compare", *asked)[1]
+    assert "2 of 3" in out
+    assert f"copy does not count in ce: a copy of {first}, of the same weights." in out
+    assert "failed does not count in ce: it failed." in out
+    code, _, err = fierce("compare", "failed", "--runs-dir", str(root))
+    assert (code, "has no model.safetensors" in err) == (3, True)
+
+
+def test_rows_of_several_recipes_have_no_interval_over_seeds(trained: Path) -> None:
+    made = compare(located(trained), group_by="train.seed", skip=("mi", "probe"), bootstrap=100)
+    assert [r.one for r in made.rows] == [False, False]
+    assert {e.method for e in made.intervals["train.seed 1"].values()} == {"bootstrap over examples"}
+    assert any("differ in more than their seed" in note for note in made.notes)
 
 
 def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
@@ -98,7 +207,7 @@ def test_every_format(fierce, trained: Path) -> None:
     more = ("--skip", "probe,mi", "--bootstrap", "50")
     code, out, err = fierce("compare", *paths, *more)
     assert code == 0, err
-    assert "Difference to ce, 95 % paired bootstrap" in out
+    assert "Difference to ce, 95 % over seeds" in out
     assert "| label-smoothing | 2 |" in fierce("compare", *paths, *more, "--format", "markdown")[1]
     heads, *rows = csv.reader(io.StringIO(fierce("compare", *paths, *more, "--format", "csv")[1]))
     assert heads[:4] == ["model", "n", "accuracy mean", "accuracy sd"]
@@ -109,10 +218,6 @@ def test_every_format(fierce, trained: Path) -> None:
     assert (code, "did you mean 'probe'" in err) == (2, True)
     code, _, err = fierce("compare", *paths, "--group-by", "loss.lamb")
     assert code == 2
-
-
-def test_means_and_deviations() -> None:
-    assert mean_sd([1.0, 3.0, None]) == (2.0, pytest.approx(2**0.5))
-    assert mean_sd([None]) == (None, None)
-    assert spread([0.5]) == 0.5
-    assert spread([0.9, 0.94]) == "0.92 ± 0.028"
+    for wrong in ("some", "-1", "two-level:1"):
+        code, _, err = fierce("compare", *paths, "--bootstrap", wrong)
+        assert (code, "a number of resamples" in err) == (2, True)

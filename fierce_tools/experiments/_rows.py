@@ -1,0 +1,130 @@
+"""Sources in rows: seeds of one recipe share one, and say which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fierce_tools import checkpoints, same, seeds
+from fierce_tools.errors import FierceError
+from fierce_tools.menu import unknown
+from fierce_tools.runs import Run, state
+from fierce_tools.seeds import Training
+from fierce_tools.sources import Source
+
+
+@dataclass(frozen=True)
+class Members:
+    """The sources of one row that count, with their seeds in the same order, None where it is not known.
+
+    `one` says whether they are of one identity, so that they differ in their seed alone; `planned` is how many there
+    would be with those that are missing, and `left_out` why the others do not count, by label.
+    """
+
+    sources: tuple[Source, ...]
+    seeds: tuple[int | None, ...]
+    one: bool
+    planned: int
+    left_out: Mapping[str, str]
+
+
+def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]:
+    """Sources by row label: what their recipes differ in, seeds and places aside, or the values of one option.
+
+    Raises UsageError for an option that a source has not.
+    """
+    recipes = {s.path: _flat(s) for s in sources}
+    if group_by != "seed":
+        groups: dict[str, list[Source]] = {}
+        for s in sources:
+            if group_by not in recipes[s.path]:
+                known = tuple(dict.fromkeys(k for r in recipes.values() for k in r))
+                raise unknown(f"option to group by in {s.label}:", group_by, ("seed", *known))
+            groups.setdefault(f"{group_by} {recipes[s.path][group_by]}", []).append(s)
+        return groups
+    by_key: dict[str, list[Source]] = {}
+    for s in sources:
+        by_key.setdefault(training_of(s).identity, []).append(s)
+    varying = [k for k in dict.fromkeys(k for r in recipes.values() for k in r) if _differs(k, list(recipes.values()))]
+    found: dict[str, list[Source]] = {}
+    for members in by_key.values():
+        own = recipes[members[0].path]
+        words = [str(own[k]) if k.endswith(".name") else f"{k.partition('.')[2]} {own[k]}" for k in varying if k in own]
+        label = ", ".join(words) if len(members) > 1 and words else members[0].label
+        found[label if label not in found else members[0].label] = members
+    return found
+
+
+def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) -> dict[str, Members]:
+    """Who counts in each row of `grouped`; `missing` are runs that have no weights to ask.
+
+    Raises UsageError like `grouped`.
+    """
+    found: dict[str, Members] = {}
+    lost = [unfinished(run) for run in missing]
+    for label, several in grouped(sources, group_by).items():
+        by_label = {s.label: s for s in several}
+        groups = seeds.grouped(training_of(s) for s in several)
+        left_out = {name: reason for g in groups for name, reason in g.left_out.items()}
+        planned = sum(g.planned for g in groups)
+        if len(groups) == 1 and several[0].checkpoint:
+            recipe = _recipe(several[0])
+            again = [replace(t, identity=groups[0].identity) for t in lost if t.identity == recipe]
+            whole = seeds.grouped([*(training_of(s) for s in several), *again])[0]
+            planned, left_out = whole.planned, dict(whole.left_out)
+        counted = [t for g in groups for t in g.counted]
+        who, numbers = tuple(by_label[t.name] for t in counted), tuple(t.seed for t in counted)
+        found[label] = Members(who, numbers, len(groups) == 1, planned, left_out)
+    return found
+
+
+def training_of(source: Source) -> Training:
+    """What was trained; files of arrays and imported weights are nobody's seeds."""
+    document = checkpoints.read_document(source.path) if source.checkpoint else {}
+    if not source.checkpoint or document.get("origin"):
+        return Training(source.label, None, f"alone {source.path.resolve()}", weights=source.sha256)
+    recipe = document["recipe"]
+    found = recipe.get("train", {}).get("seed")
+    identity = seeds.identity(
+        recipe,
+        data=str(document["dataset_sha256"]),
+        taught=document.get("distillation") or {},
+        peer=source.run.info().get("peer") if source.run is not None else None,
+        more=str(document["epoch"] if source.epoch else ""),
+    )
+    return Training(source.label, found if isinstance(found, int) else None, identity, weights=source.sha256)
+
+
+def unfinished(run: Run) -> Training:
+    """A run without weights, known by its recipe alone."""
+    try:
+        document = run.recipe().as_dict()
+    except (FierceError, OSError):
+        return Training(run.name, None, f"alone {run.path}", state(run))
+    return Training(run.name, document["train"].get("seed"), same.training(document, seed=False), state(run))
+
+
+def _recipe(source: Source) -> str:
+    document = checkpoints.read_document(source.path)
+    return "" if document.get("origin") else same.training(document["recipe"], seed=False)
+
+
+def _differs(key: str, recipes: list[dict[str, Any]]) -> bool:
+    """Whether an option tells rows apart: its value differs among recipes that made the same choice in its section."""
+    if same.idle(key, seed=True):
+        return False
+    name = f"{key.partition('.')[0]}.name"
+    values: dict[Any, set[str]] = {}
+    for r in recipes:
+        if key in r:
+            values.setdefault(None if key == name else r.get(name), set()).add(str(r[key]))
+    return any(len(v) > 1 for v in values.values())
+
+
+def _flat(source: Source) -> dict[str, Any]:
+    if not source.checkpoint:
+        return {}
+    document = checkpoints.read_document(source.path)
+    flat = {f"{s}.{k}": v for s, table in document["recipe"].items() for k, v in table.items()}
+    return flat | ({"epoch": document["epoch"]} if source.epoch else {})
