@@ -56,7 +56,7 @@ class Choosing(Watching, inherit_bindings=False):
         out = sum(len(line.left_out) for line in self.lines)
         if self.fold and out:
             self.notify(
-                f"{out} run{'s are' if out > 1 else ' is'} in no mean over seeds; ↵ on a row says which, and why",
+                f"{out} run{'s do' if out > 1 else ' does'} not count in the means over seeds; ↵ on a row says why",
                 timeout=6,
             )
 

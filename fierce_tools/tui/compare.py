@@ -166,7 +166,7 @@ class ComparePane(Pane):
         if folded.rows:
             words.append(Words(lambda width: tables.table(folded, width, right=True)))
         if left_out:
-            words.append(Words(lambda _: [Text("In no mean", "bold"), *map(Text, left_out), Text()]))
+            words.append(Words(lambda _: [Text("Not in the mean", "bold"), *map(Text, left_out), Text()]))
         await box.mount_all(words)
 
     def show(self, chosen: tuple[Chosen, ...]) -> None:
