@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fierce_tools import query, runs, seeds
@@ -139,7 +140,7 @@ def _fold(found: seeds.Group, by_name: Mapping[str, Mapping[str, Any]]) -> Line:
     if len(names) == 1:
         return Line(first["name"], first, names)
     rows = [by_name[name] for name in names]
-    figures = {key: seeds.mean_sd((_number(by_name[name][key]) for name in counted), found.planned) for key in AVERAGED}
+    figures = {key: _mean(tuple(_number(by_name[name][key]) for name in counted)) for key in AVERAGED}
     states = [row["state"] for row in rows]
     # Where none counts yet, how far those are that train.
     train = [row for row in rows if row["state"] == "running"]
@@ -156,6 +157,12 @@ def _fold(found: seeds.Group, by_name: Mapping[str, Mapping[str, Any]]) -> Line:
     }
     spread = {key: figure.sd for key, figure in figures.items() if figure.sd is not None}
     return Line(row["name"], row, names, spread, {name: found.left_out[name] for name in others}, count)
+
+
+@lru_cache(1 << 15)
+def _mean(values: tuple[float | None, ...]) -> seeds.Mean:
+    """Kept: of thousands of groups few change between two looks at the files."""
+    return seeds.mean_sd(values)
 
 
 def _number(value: Any) -> float | None:
