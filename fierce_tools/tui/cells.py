@@ -52,6 +52,12 @@ def age(seconds: float) -> str:
     return f"{int(seconds)}s"
 
 
+def name(stem: str, count: str, width: int) -> str:
+    """A run's name; of folded seeds with how many count, which stays where there is little room."""
+    end = f" ×{count}" if count else ""
+    return fit(fit(stem, min(len(stem), max(width - len(end), 1))) + end, width)
+
+
 def fit(text: str, width: int, *, right: bool = False) -> str:
     """Text in exactly that many cells; what does not fit ends in an ellipsis."""
     if len(text) > width:

@@ -122,17 +122,18 @@ def _trace(
             raster.paint(np.round(x[good]).astype(np.int64), np.round(y[good]).astype(np.int64), index)
         return []
     smoothed = plot.weight > 0 and len(curve.x) > 2
+    rank = 1 if curve.thin else 2
     if curve.low is not None and curve.high is not None:
         # A band belongs to its line: it is smoothed as that is.
         weight = plot.weight if smoothed else 0.0
         low, high = up(series.smooth(curve.low, weight)), up(series.smooth(curve.high, weight))
         for part in series.pieces(x, low + high):
             raster.fill(x[part], low[part], high[part], index)
-    if curve.low is None or not smoothed:
-        _lines(raster, x, y, index, rank=1 if smoothed else 2)
+    if (curve.low is None and not curve.thin) or not smoothed:
+        _lines(raster, x, y, index, rank=1 if smoothed else rank)
     if smoothed:
         y = up(series.smooth(curve.y, plot.weight))
-        _lines(raster, x, y, index, rank=2)
+        _lines(raster, x, y, index, rank=rank)
     last = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if not len(last):
         return []
@@ -183,7 +184,7 @@ def _title(plot: Plot, width: int, ink: Ink) -> list[Segment]:
     """The name, and to the right the values at the cursor, or the last ones."""
     plain = _style(ink.accent if plot.selected else ink.text, ink.ground, bold=True)
     values = []
-    for curve in plot.curves if plot.joined else ():
+    for curve in [c for c in plot.curves if not c.thin] if plot.joined else ():
         finite = np.flatnonzero(np.isfinite(curve.y))
         value = (
             series.at(curve, plot.cursor)

@@ -102,7 +102,7 @@ class Charts(Pane):
         key = (self._version,)
         kept = self._plots.get(metric)
         if kept is None or kept[0] != key:
-            curves = tuple(self.curve(c, metric) for c in self.chosen)
+            curves = tuple(curve for c in self.chosen for curve in self.lines(c, metric))
             lost = sum(series.gaps(c.y) for c in curves)
             dead = metric == "val_feature_entropy" and any(_constant(c) for c in self.chosen)
             notes = ("constant features" if dead else "", f"{lost} gap{'s' * (lost != 1)}" if lost else "")
@@ -115,10 +115,15 @@ class Charts(Pane):
             self._plots[metric] = kept
         return kept[1]
 
+    def lines(self, chosen: Chosen, metric: str) -> list[Curve]:
+        """A metric of a run; of folded seeds their mean, and beside it those that still train."""
+        beside = [replace(self.curve(m, metric), thin=True) for m in chosen.beside]
+        return [*beside, *([self.curve(chosen, metric)] if chosen.counted or not chosen.members else [])]
+
     def curve(self, chosen: Chosen, metric: str) -> Curve:
-        """A metric of a run, or its mean and band over seeds."""
-        if len(chosen.members) > 1:
-            x, mean, low, high = series.band([m.history for m in chosen.members], metric, self.axis)
+        """A metric of a run, or its mean and band over the seeds that count."""
+        if chosen.members:
+            x, mean, low, high = series.band([m.history for m in chosen.counted], metric, self.axis)
             return Curve(chosen.label, chosen.colour, chosen.sign, x, mean, low, high)
         x = series.axis(chosen.history, self.axis)
         return Curve(chosen.label, chosen.colour, chosen.sign, x, chosen.history.column(metric))
@@ -190,7 +195,7 @@ class Charts(Pane):
     def _empty(self) -> str:
         if not self.chosen:
             return "no run is marked, and none is under the cursor"
-        if any(c.history.rows for c in self.chosen):
+        if any(m.history.rows for c in self.chosen for m in (c.members or (c,))):
             return f"no metric fits {self.wanted!r}; f changes that"
         return "nothing measured yet"
 
@@ -199,7 +204,7 @@ class Charts(Pane):
         segments, used = [Segment(" ", plain)], 1
         letters = self.dashboard.letters
         for number, c in enumerate(self.chosen):
-            text = f"{c.sign if letters else '━'} {c.label}  "
+            text = f"{c.sign if letters else '━'} {_named(c)}  "
             more = f"and {len(self.chosen) - number} more"
             rest = len(more) if number < len(self.chosen) - 1 else 0
             if used + len(text) + rest > width:
@@ -216,17 +221,25 @@ class Charts(Pane):
         first = self.selected // self.per_page * self.per_page
         shown = self.metrics[first : first + self.per_page]
         rows: list[tuple[str | float | None, ...]] = []
-        for index, c in enumerate(self.chosen):
-            curves = [self.plot(metric).curves[index] for metric in shown]
+        for curves in zip(*(self.plot(metric).curves for metric in shown), strict=True):
             for i, x in enumerate(curves[0].x.tolist()):
-                rows.append((c.label, _value(x), *(_value(curve.y[i]) for curve in curves)))
+                rows.append((curves[0].label, _value(x), *(_value(curve.y[i]) for curve in curves)))
         return Sheet("curves", ("run", self.axis, *shown), tuple(rows))
 
 
 def _constant(chosen: Chosen) -> bool:
     """Whether a run, or one of a group, ends with features that are all the same."""
-    rows = [m.history.rows[-1] for m in chosen.members or (chosen,) if m.history.rows]
+    drawn = (*chosen.counted, *chosen.beside) if chosen.members else (chosen,)
+    rows = [m.history.rows[-1] for m in drawn if m.history.rows]
     return any(constant_features(row.get("val_feature_entropy")) for row in rows)
+
+
+def _named(chosen: Chosen) -> str:
+    """What the legend says: a run's name, and of how many seeds a mean is."""
+    line = chosen.line
+    if line is None or not line.count:
+        return chosen.label
+    return f"{line.stem} {line.count}" if "of" in line.count else f"{line.stem} n={line.count}"
 
 
 def _value(value: float) -> float | None:

@@ -53,6 +53,12 @@ class Choosing(Watching, inherit_bindings=False):
         self.fold = not self.fold
         self.dashboard.remember(fold=self.fold)
         self.rearrange()
+        out = sum(len(line.left_out) for line in self.lines)
+        if self.fold and out:
+            self.notify(
+                f"{out} run{'s do' if out > 1 else ' does'} not count in the means over seeds; ↵ on a row says why",
+                timeout=6,
+            )
 
     def do_mark(self) -> None:
         """Mark the run under the cursor, or no longer."""

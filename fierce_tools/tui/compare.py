@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from fierce_tools import same
+from fierce_tools import same, seeds
 from fierce_tools.report import Cell, Table
 from fierce_tools.runs import constant_features
 from fierce_tools.tui import questions, tables
@@ -70,6 +70,24 @@ def figures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     return Table("How they came out, on validation", ("figure", *rows), tuple(found))
 
 
+def means(lines: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> Table:
+    """Mean ± sd over the seeds of each line of the figures of `figures`: the epochs of each seed that counts."""
+    found: list[tuple[Cell, ...]] = []
+    best = {name: [_best(epochs) for epochs in each] for name, each in lines.items()}
+    last = {name: [epochs[-1] if epochs else None for epochs in each] for name, each in lines.items()}
+    for key, name, _ in FIGURES:
+        for which, rows in (("best epoch", best), ("last", last)):
+            cells = [seeds.show(_number(row, key) for row in each) for each in rows.values()]
+            if any(cell is not None for cell in cells):
+                found.append((f"{name}, {which}", *cells))
+    return Table("Mean ± sd over seeds, on validation", ("figure", *lines), tuple(found))
+
+
+def _number(row: Mapping[str, Any] | None, key: str) -> float | None:
+    value = row.get(key) if row is not None else None
+    return value if isinstance(value, int | float) else None
+
+
 def _marked(key: str, value: Any) -> Cell:
     """A figure; the feature entropy of features that are all the same says so."""
     return "0 (constant)" if key == "val_feature_entropy" and constant_features(value) else value
@@ -125,8 +143,11 @@ class ComparePane(Pane):
             recipes(documents, only_differences=self.differences and len(chosen) > 1),
             figures({c.run.name: c.history.rows for c in chosen}),
         ]
+        lines = [c for c in self.chosen if c.members]
+        folded = means({c.label: [m.history.rows for m in c.counted] for c in lines})
+        left_out = [f"{name}: {why}" for c in lines if c.line for name, why in c.line.left_out.items()]
         page = self._page()
-        shown = (made, page)
+        shown = (made, folded, left_out, page)
         self._about()
         if shown == self._shown:
             return
@@ -142,6 +163,10 @@ class ComparePane(Pane):
                 words.append(Words(lambda width, table=table: tables.table(table, width, right=True)))  # type: ignore[misc]
             else:
                 words.append(Words(lambda _: [Text("Their recipes are the same", "bold"), Text()]))
+        if folded.rows:
+            words.append(Words(lambda width: tables.table(folded, width, right=True)))
+        if left_out:
+            words.append(Words(lambda _: [Text("Not in the mean", "bold"), *map(Text, left_out), Text()]))
         await box.mount_all(words)
 
     def show(self, chosen: tuple[Chosen, ...]) -> None:

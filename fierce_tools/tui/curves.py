@@ -59,7 +59,7 @@ class Curves(Charts, can_focus=True):
         self._move(1)
 
     def _move(self, by: int) -> None:
-        xs = [self.curve(c, self.metrics[0]).x for c in self.chosen] if self.metrics else []
+        xs = [curve.x for c in self.chosen for curve in self.lines(c, self.metrics[0])] if self.metrics else []
         every = np.unique(np.concatenate(xs)) if xs else np.zeros(0)
         every = every[np.isfinite(every)]
         if not len(every):

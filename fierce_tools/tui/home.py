@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from textual import events
@@ -12,7 +13,7 @@ from textual.containers import Container, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from fierce_tools.tui import pages
+from fierce_tools.tui import listing, pages
 from fierce_tools.tui.bars import Foot, Head, TabLine
 from fierce_tools.tui.choosing import Choosing
 from fierce_tools.tui.panes import Sheet
@@ -80,8 +81,16 @@ class Home(Choosing, inherit_bindings=False):
         if self.table not in self._path():
             return self.pane.sheet()
         keys = self.table.columns
-        rows = tuple(tuple(_plain(line.row, key) for key in keys) for line in self.lines)
-        return Sheet("runs", tuple(keys), rows)
+        spreads = [key for key in listing.AVERAGED if key in keys and any(key in line.spread for line in self.lines)]
+        more = [*(f"{key} sd" for key in spreads), "seeds"] if self.fold else []
+        rows = tuple(
+            (
+                *(_plain(line.row, key) for key in keys),
+                *((*(line.spread.get(key) for key in spreads), line.count or None) if self.fold else ()),
+            )
+            for line in self.lines
+        )
+        return Sheet("runs", (*keys, *more), rows)
 
     # Answers to keys.
 
@@ -160,7 +169,8 @@ class Home(Choosing, inherit_bindings=False):
         line = self.table.current
         if pages.OPEN is None or line is None or self.table not in self._path():
             return False
-        self.app.push_screen(pages.OPEN(self._choose(line.key, self.memory.marks.get(line.key, 0))))
+        chosen = self._choose(line.key, self.memory.marks.get(line.key, 0))
+        self.app.push_screen(pages.OPEN(replace(chosen, line=line)))
         return True
 
     def do_back(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import statistics
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from fierce_tools import query, runs
+from fierce_tools import query, runs, seeds
 from fierce_tools.errors import UsageError
 from fierce_tools.menu import unknown
 
@@ -22,21 +23,39 @@ KEYS = (*COLUMNS, "epochs", "tag", "acc", "accuracy", "error", "path")
 # Shown from their largest value down when they are first sorted by.
 LARGEST_FIRST = ("best", "last", "epoch")
 AVERAGED = ("best", "last", "ece", "entropy")
+# The end of a name that several seeds share: the s of s0 and s1, s1 of s10 and s11.
+SEED = re.compile(r"[-_.]+(s|seed)\d*$|[-_.]+$")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; `members` are the names of its runs, more than one where seeds are folded."""
+    """One line of the table; `members` are the names of its runs, more than one where seeds are folded.
+
+    The figures of folded seeds are means over those that count, `spread` their standard deviations (n - 1). `left_out`
+    has the reason for each of the others; `count` is 3, or 2 of 3, and empty for a single run.
+    """
 
     name: str
     row: Mapping[str, Any]
     members: tuple[str, ...]
     spread: Mapping[str, float] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    count: str = ""
 
     @property
     def key(self) -> str:
         """What tells it from every other line."""
         return self.members[0]
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The runs that its figures are of."""
+        return tuple(name for name in self.members if name not in self.left_out)
+
+    @property
+    def stem(self) -> str:
+        """Its name without how many count."""
+        return self.name.removesuffix(f" ×{self.count}") if self.count else self.name
 
 
 def parse(text: str) -> Query:
@@ -71,7 +90,7 @@ def arrange(
     if any(term.key == "age" for terms in wanted for term in terms):
         rows = [{**row, "age": time.time() - row["modified"]} for row in rows]
     kept = [row for row in rows if everything or query.matches(wanted, runs.searchable(row))]
-    lines = _folded(kept, group) if group is not None else [Line(row["name"], row, (row["name"],)) for row in kept]
+    lines = folded(kept, group) if group is not None else [Line(row["name"], row, (row["name"],)) for row in kept]
     lines.sort(key=lambda line: line.name)
     there = [line for line in lines if _key(line, sort) is not None]
     there.sort(key=lambda line: _key(line, sort), reverse=reverse != (sort in LARGEST_FIRST))
@@ -93,37 +112,70 @@ def _key(line: Line, sort: str) -> Any:
     return value if isinstance(value, int | float) else None
 
 
-def _folded(rows: Sequence[Mapping[str, Any]], group: Callable[[str], str]) -> list[Line]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(group(row["name"]), []).append(row)
-    return [_fold(members) for members in groups.values()]
+def folded(rows: Sequence[Mapping[str, Any]], group: Callable[[str], str]) -> list[Line]:
+    """A line for the trainings of each group, which differ only in their seed; of one seed the oldest counts."""
+    ordered = sorted(rows, key=_age)
+    by_name = {row["name"]: row for row in ordered}
+    trainings = [seeds.Training(name, _seed(row), group(name), row["state"]) for name, row in by_name.items()]
+    return [_fold(found, by_name) for found in seeds.grouped(trainings)]
 
 
-def _fold(members: list[Mapping[str, Any]]) -> Line:
-    """Mean and standard deviation (n - 1) of the figures; the youngest age; the state of whichever still trains."""
-    members = sorted(members, key=lambda row: (row["seed"] is None, row["seed"], row["name"]))
-    names = tuple(row["name"] for row in members)
-    first = members[0]
-    if len(members) == 1:
+def _age(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Older runs first; a copy began when the other did, and its files, or at least its name, come after."""
+    started = row.get("started")
+    return (not started, str(started), row["modified"], len(row["name"]), row["name"])
+
+
+def _seed(row: Mapping[str, Any]) -> int | None:
+    seed = row["seed"]
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
+
+
+def _fold(found: seeds.Group, by_name: Mapping[str, Mapping[str, Any]]) -> Line:
+    """Figures and epoch of the seeds that count; the youngest age; the state of whichever still trains."""
+    counted = tuple(one.name for one in found.counted)
+    others = sorted(found.left_out, key=lambda name: (_seed(by_name[name]) or 0, name))
+    names = (*counted, *others)
+    first = by_name[names[0]]
+    if len(names) == 1:
         return Line(first["name"], first, names)
-    values = {k: [row[k] for row in members if row[k] is not None] for k in AVERAGED}
-    states = [row["state"] for row in members]
+    rows = [by_name[name] for name in names]
+    figures = {key: _mean(tuple(_number(by_name[name][key]) for name in counted)) for key in AVERAGED}
+    states = [row["state"] for row in rows]
+    # Where none counts yet, how far those are that train.
+    train = [row for row in rows if row["state"] == "running"]
+    count = str(seeds.Mean(None, None, len(counted), found.planned).count)
     row = {
         **first,
-        **{k: statistics.fmean(v) if v else None for k, v in values.items()},
-        "name": f"{_stem(names)} ×{len(members)}",
+        **{key: figure.mean for key, figure in figures.items()},
+        "name": f"{_stem(counted if len(counted) > 1 else names)} ×{count}",
         "seed": None,
-        "epoch": min(row["epoch"] for row in members),
-        "modified": max(row["modified"] for row in members),
+        "epoch": min(row["epoch"] for row in [by_name[name] for name in counted] or train or rows),
+        "modified": max(row["modified"] for row in rows),
         "state": next((s for s in ("running", "failed", "stale", "stopped") if s in states), states[0]),
-        "tags": list(dict.fromkeys(tag for row in members for tag in row["tags"])),
+        "tags": list(dict.fromkeys(tag for row in rows for tag in row["tags"])),
     }
-    return Line(row["name"], row, names, {k: statistics.stdev(v) for k, v in values.items() if len(v) > 1})
+    spread = {key: figure.sd for key, figure in figures.items() if figure.sd is not None}
+    return Line(row["name"], row, names, spread, {name: found.left_out[name] for name in others}, count)
+
+
+@lru_cache(1 << 15)
+def _mean(values: tuple[float | None, ...]) -> seeds.Mean:
+    """Kept: of thousands of groups few change between two looks at the files."""
+    return seeds.mean_sd(values)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def _stem(names: Sequence[str]) -> str:
-    """What names have in common from their start, without the -s of -s0."""
+    """What names have in common from their start, without the -s of -s0, and what follows their seeds alike."""
     shortest = min(names, key=len)
     length = next((i for i, c in enumerate(shortest) if any(n[i] != c for n in names)), len(shortest))
-    return shortest[:length].rstrip("-_.").removesuffix("-s").removesuffix("-seed") or names[0]
+    start = SEED.sub("", shortest[:length])
+    rests = [name[length:] for name in names]
+    least = min(rests, key=len)
+    same_end = next((i for i, c in enumerate(reversed(least)) if any(r[-1 - i] != c for r in rests)), len(least))
+    _, dash, end = least[len(least) - same_end :].partition("-")
+    return f"{start}{dash}{end}" if start else names[0]

@@ -11,6 +11,7 @@ from textual.screen import Screen
 from fierce_tools.runs import Run
 
 if TYPE_CHECKING:
+    from fierce_tools.tui.listing import Line
     from fierce_tools.tui.store import History
 
 Value = str | int | float | None
@@ -20,7 +21,7 @@ Value = str | int | float | None
 class Chosen:
     """A run to be shown: its row of the table, its metrics so far, its colour (#rrggbb) and its sign (a letter).
 
-    `members` are the runs of a row of folded seeds; for a single run it is that run alone.
+    `members` are the runs of a row of folded seeds, none for a single run; `line` is that row and says which count.
     """
 
     run: Run
@@ -30,6 +31,17 @@ class Chosen:
     sign: str
     label: str
     members: tuple[Chosen, ...] = ()
+    line: Line | None = None
+
+    @property
+    def counted(self) -> tuple[Chosen, ...]:
+        """The members that figures over seeds are of."""
+        return tuple(m for m in self.members if self.line is None or m.run.name not in self.line.left_out)
+
+    @property
+    def beside(self) -> tuple[Chosen, ...]:
+        """The members whose curves are drawn beside the mean: those that train; where none counts, every one."""
+        return tuple(m for m in self.members if m.row["state"] == "running") if self.counted else self.members
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,7 @@ class RunPage(Page):
         await left.remove_children()
         await right.remove_children()
         await left.mount_all(Words(part) for part in (
+            lambda width: run_words.seeds(self.chosen, width),
             lambda width: run_words.facts(self.chosen, facts, width),
             lambda width: run_words.sparklines(facts, width, self.chosen.colour),
             lambda width: run_words.epochs(facts, width),

@@ -13,7 +13,7 @@ from rich.text import Text
 from fierce_tools import runs
 from fierce_tools.report import Cell, Table
 from fierce_tools.sources import TRAINED_ON, trained_on
-from fierce_tools.tui import tables
+from fierce_tools.tui import cells, tables
 from fierce_tools.tui.panes import Chosen
 from fierce_tools.tui.run_facts import Facts
 
@@ -84,6 +84,23 @@ def facts(chosen: Chosen, facts: Facts, width: int) -> list[Text]:
         "students": ", ".join(facts.students),
     }
     return _named({k: v for k, v in pairs.items() if v not in (None, "")}, width)
+
+
+def seeds(chosen: Chosen, width: int) -> list[Text]:
+    """Of a row of folded seeds which of them its means are over, and why the others do not count."""
+    line = chosen.line
+    if line is None or len(line.members) < 2:
+        return []
+    what = {name: line.left_out.get(name, "counts") for name in line.members}
+    wide = min(max(map(len, what)), max(width // 2, 8))
+    lines = [Text(f"{line.stem}: mean ± sd over {line.count} seeds"[:width], "bold")]
+    for name, why in what.items():
+        parts = textwrap.wrap(why, max(width - wide - 4, 16))
+        for number, part in enumerate(parts):
+            sign = ("–" if name in line.left_out else "✓") if not number else " "
+            shown = cells.fit(name if not number else "", wide)
+            lines.append(Text.assemble(f"{sign} ", (shown, "" if sign == "✓" else "dim"), "  ", part))
+    return [*lines, Text()]
 
 
 def sparklines(facts: Facts, width: int, colour: str) -> list[Text]:

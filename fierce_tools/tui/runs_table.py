@@ -93,7 +93,7 @@ class RunsTable(ScrollView, can_focus=True):
         )  # fmt: skip
         at = self.cursor
         if before is not None:
-            at = next((i for i, line in enumerate(self.lines) if line.key == before.key), at)
+            at = next((i for i, line in enumerate(self.lines) if before.key in line.members), at)
         self.cursor = max(0, min(at, len(self.lines) - 1))
         self._measure()
         now = self.current
@@ -197,7 +197,8 @@ class RunsTable(ScrollView, can_focus=True):
             elif key == "name" and mark is not None:
                 style += Style(color=mark[0])
             gap = "  " if number else ""
-            segments.append(Segment(gap + cells.fit(text, size, right=key in cells.NUMBERS), style))
+            shown = cells.name(line.stem, line.count, size) if key == "name" else None
+            segments.append(Segment(gap + (shown or cells.fit(text, size, right=key in cells.NUMBERS)), style))
         return Strip(segments).adjust_cell_length(width, base)
 
     def move(self, to: int) -> None:

@@ -14,7 +14,10 @@ AXES = ("epoch", "step", "time")
 
 @dataclass(frozen=True)
 class Curve:
-    """One named line: x and y f64 [n], y NaN where there is none; `low` and `high` bound it where they are known."""
+    """One named line: x and y f64 [n], y NaN where there is none; `low` and `high` bound it where they are known.
+
+    One that is `thin` stands beside another: it is drawn faint, and its values are not named.
+    """
 
     label: str
     colour: str
@@ -23,6 +26,7 @@ class Curve:
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    thin: bool = False
 
 
 def axis(history: History, name: str) -> np.ndarray:
@@ -80,23 +84,25 @@ def decimate(column: np.ndarray, y: np.ndarray) -> np.ndarray:
 def band(members: Sequence[History], key: str, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean over seeds by epoch, with mean - sd and mean + sd (n - 1): x, mean, low, high [epochs].
 
-    A seed that is behind, or has a gap, does not count there; with fewer than two there is no band.
+    The numbers are those of `seeds.mean_sd`. A seed that is behind, or has a gap, does not count there; with fewer than
+    two there is no band. Of an epoch that a seed wrote twice the last counts.
     """
-    found: dict[float, list[tuple[float, float]]] = {}
-    for history in members:
-        rows = axis(history, "epoch"), axis(history, name), history.column(key)
-        for epoch, x, y in zip(*(values.tolist() for values in rows), strict=True):
-            found.setdefault(epoch, []).append((x, y))
-    epochs = sorted(found)
-    x = np.array([np.mean([p[0] for p in found[e]]) for e in epochs])
-    mean, low, high = (np.full(len(epochs), np.nan) for _ in range(3))
-    for i, epoch in enumerate(epochs):
-        values = np.array([y for _, y in found[epoch] if np.isfinite(y)])
-        if len(values):
-            mean[i] = values.mean()
-        if len(values) > 1:
-            spread = values.std(ddof=1)
-            low[i], high[i] = mean[i] - spread, mean[i] + spread
+    rows = [axis(history, "epoch") for history in members]
+    epochs = np.unique(np.concatenate(rows)) if rows else np.zeros(0)
+    epochs = epochs[np.isfinite(epochs)]
+    at, found = (np.full((len(members), len(epochs)), np.nan) for _ in range(2))
+    for number, (history, own) in enumerate(zip(members, rows, strict=True)):
+        there = np.flatnonzero(np.isfinite(own))
+        column = np.searchsorted(epochs, own[there])
+        at[number, column], found[number, column] = axis(history, name)[there], history.column(key)[there]
+    x, mean, low, high = (np.full(len(epochs), np.nan) for _ in range(4))
+    with np.errstate(invalid="ignore"):
+        count, n = (np.count_nonzero(~np.isnan(values), axis=0) for values in (at, found))
+        np.divide(np.nansum(at, axis=0), count, out=x, where=count > 0)
+        np.divide(np.nansum(found, axis=0), n, out=mean, where=n > 0)
+        spread = np.sqrt(np.nansum((found - mean) ** 2, axis=0) / np.maximum(n - 1, 1))
+    several = (n > 1) & np.isfinite(mean) & np.isfinite(spread)
+    low[several], high[several] = (mean - spread)[several], (mean + spread)[several]
     return x, mean, low, high
 
 

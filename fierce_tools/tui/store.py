@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import runs, same
+from fierce_tools import runs, seeds
 from fierce_tools.runs import Run
 from fierce_tools.tui.tail import Tail
 
@@ -144,18 +144,23 @@ class Entry:
             self.history.add([], anew=True)
 
     def group(self) -> str:
-        """The same for runs that differ only in their seed; what cannot be read is a group of its own."""
+        """The same for runs that differ only in their seed; what cannot be read, and a folder of peers, is alone."""
         if self._group is None:
             self._group = self._identity()
         return self._group
 
     def _identity(self) -> str:
-        if self.problem is not None or not self.document:
+        if self.problem is not None or not self.document or isinstance(self.info.get("peers"), list):
             return f"path {self.run.path}"
         # Files may change under their name: what was trained on others is another training.
         # So may teachers; a run that has not begun says nothing of either.
-        training, data = same.training(self.document, seed=False), self.info.get("dataset_sha256")
-        return f"{training} {data} {same.taught(self.info)}"
+        data, peer = self.info.get("dataset_sha256"), self.info.get("peer")
+        return seeds.identity(
+            self.document,
+            data=data if isinstance(data, str) else None,
+            taught=self.info,
+            peer=peer if isinstance(peer, int) else None,
+        )
 
 
 class Store:

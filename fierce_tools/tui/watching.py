@@ -43,6 +43,7 @@ class Watching(Screen[None], inherit_bindings=False):
         self.zoom = view.get("zoom") if view.get("zoom") in ("runs", "side") else None
         self.paused = False
         self.lines: list[listing.Line] = []
+        self._line_of: dict[str, listing.Line] = {}
         self._dirty = True
         self._rows: dict[str, dict[str, Any]] = {}
         self._arranged = self._took = 0.0
@@ -133,6 +134,7 @@ class Watching(Screen[None], inherit_bindings=False):
             row = self._rows[name] = {
                 **entry.row,
                 "modified": entry.modified,
+                "started": entry.info.get("started"),
                 "tags": list(dict.fromkeys([*entry.row["tags"], *self.memory.tags.get(name, [])])),
                 "note": self.memory.notes.get(name),
             }
@@ -150,6 +152,7 @@ class Watching(Screen[None], inherit_bindings=False):
             self.rows(), wanted=listing.parse(self.wanted), sort=self.sort, reverse=self.reverse,
             pins=frozenset(self.memory.pins), group=self.group if self.fold else None,
         )  # fmt: skip
+        self._line_of = {name: line for line in self.lines for name in line.members}
         self.table.show(
             self.lines, sort=self.sort, reverse=self.reverse, marks=self._signs(), pins=frozenset(self.memory.pins),
             note=self._empty(),
@@ -193,30 +196,35 @@ class Watching(Screen[None], inherit_bindings=False):
             indices = {line.key: 0}
         if not self.fold:
             return tuple(self._choose(name, indices[name]) for name in names)
-        groups: dict[str, str] = {}
+        lines: dict[str, tuple[str, listing.Line]] = {}
         for name in names:
-            groups.setdefault(self.group(name), name)
-        return tuple(self._choose(name, indices[name], key) for key, name in groups.items())
+            line = self._folded(name)
+            lines.setdefault(line.key, (name, line))
+        return tuple(self._choose(name, indices[name], line) for name, line in lines.values())
 
-    def _choose(self, name: str, index: int, group: str | None = None) -> Chosen:
+    def _folded(self, name: str) -> listing.Line:
+        """The line of folded seeds that a run is of; of one that the filter hides, over all there are."""
+        if name not in self._line_of:
+            group = self.group(name)
+            rows = [self.row(n) for n, e in self.store.entries.items() if e.row and e.group() == group]
+            return next(line for line in listing.folded(rows, self.group) if name in line.members)
+        return self._line_of[name]
+
+    def _choose(self, name: str, index: int, line: listing.Line | None = None) -> Chosen:
         entry = self.store.entries[name]
         members: tuple[Chosen, ...] = ()
-        label = name
-        if group is not None:
-            names = sorted(n for n, e in self.store.entries.items() if e.row and e.group() == group)
-            members = tuple(self._choose(n, index) for n in names)
-            label = next((ln.row["name"] for ln in self.lines if name in ln.members), name)
+        if line is not None and len(line.members) > 1:
+            members = tuple(self._choose(n, index) for n in line.members if n in self.store.entries)
         return Chosen(
             entry.run, self.row(name), entry.history or entry.watch(), self.dashboard.colour(index),
-            palette.sign(index), label, members,
+            palette.sign(index), line.name if line is not None else name, members, line,
         )  # fmt: skip
 
     def choose(self) -> None:
         """Tell the open tab what is chosen, if that or its files changed."""
         names = self.marked() or ([*line.members] if (line := self.table.current) is not None else [])
         if self.fold and names:
-            groups = {self.group(n) for n in names}
-            names = [n for n, e in self.store.entries.items() if e.row and e.group() in groups]
+            names = [*dict.fromkeys(member for n in names for member in self._folded(n).members)]
         self.store.watch(names)
         if not self.paused:
             self._read(READING)  # what was just chosen is drawn at once
@@ -261,7 +269,7 @@ class Watching(Screen[None], inherit_bindings=False):
 
 
 def _state(chosen: Chosen) -> Any:
-    members = tuple((m.run.name, m.history.version) for m in chosen.members)
+    members = tuple((m.run.name, m.history.version, m.row["state"]) for m in chosen.members)
     return (chosen.run.name, chosen.history.version, chosen.colour, chosen.row["state"], chosen.label, members)
 
 

@@ -61,16 +61,70 @@ def test_a_wrong_filter_is_named() -> None:
 
 def test_seeds_fold_to_mean_and_deviation() -> None:
     rows = [
-        row("x-s0", last=0.8, ece=None), row("x-s1", seed=1, last=0.9, ece=0.1, state="running", epoch=3, tags=["t"]),
-        row("y"),
+        row("x-s0", last=0.8, ece=None, epoch=7), row("x-s1", seed=1, last=0.9, ece=0.1, tags=["t"]), row("y"),
     ]  # fmt: skip
     folded, alone = listing.arrange(rows, group=lambda name: name[0], sort="name")
     assert (folded.name, folded.members, folded.key) == ("x ×2", ("x-s0", "x-s1"), "x-s0")
     assert folded.row["last"] == pytest.approx(0.85)
     assert folded.spread["last"] == pytest.approx(0.0707106781)
     assert "ece" not in folded.spread
-    assert (folded.row["state"], folded.row["epoch"], folded.row["tags"]) == ("running", 3, ["t"])
-    assert (alone.name, alone.spread) == ("y", {})
+    assert (folded.row["state"], folded.row["epoch"], folded.row["tags"]) == ("done", 7, ["t"])
+    assert (folded.stem, folded.count, folded.left_out) == ("x", "2", {})
+    assert (alone.name, alone.spread, alone.count) == ("y", {}, "")
+
+
+def test_what_is_no_seed_of_its_own_is_in_no_figure() -> None:
+    rows = [
+        row("x-s2", seed=2, best=None, epoch=1, state="running", modified=time.time()),
+        row("a-copy-of-x-s0", best=0.1, started="2026-01-01T10:00:00+00:00"),
+        row("x-s0", best=0.8, started="2026-01-01T10:00:00+00:00"),
+        row("x-s0-again", best=0.1, started="2026-01-02T10:00:00+00:00"),
+        row("x-s1", seed=1, best=0.9, epoch=6, started="2026-01-01T11:00:00+00:00"),
+        row("x-s1-failed", seed=1, best=0.1, epoch=2, state="failed"),
+        row("x", seed=None, best=0.1),
+    ]
+    rows[1]["started"] = "2026-01-01T10:00:01+00:00"  # the older one counts, whatever their names
+    lines = listing.arrange(rows, group=lambda name: "x", sort="name")
+    alone, folded = sorted(lines, key=lambda line: len(line.members))
+    assert (alone.name, alone.row["best"]) == ("x", 0.1), "without a seed it is no seed of anything"
+    assert folded.name == "x ×2 of 3"
+    assert folded.counted == ("x-s0", "x-s1")
+    assert set(folded.members) == {r["name"] for r in rows} - {"x"}, "all of them are marked and pinned"
+    assert folded.left_out == {
+        "a-copy-of-x-s0": "seed 0 counts once, as x-s0",
+        "x-s0-again": "seed 0 counts once, as x-s0",
+        "x-s1-failed": "it failed",
+        "x-s2": "it is running",
+    }
+    assert folded.row["best"] == pytest.approx(0.85)
+    assert folded.spread["best"] == pytest.approx(0.05 * 2**0.5)
+    assert (folded.row["state"], folded.row["epoch"]) == ("running", 6)
+
+
+def test_where_no_seed_is_done_there_is_no_mean() -> None:
+    rows = [
+        row("x-s0", state="running", epoch=4), row("x-s1", seed=1, state="running", epoch=3),
+        row("x-s1-f", seed=1, state="failed", epoch=1), row("y-s0", state="running"),
+    ]  # fmt: skip
+    folded, alone = listing.arrange(rows, group=lambda name: name[0], sort="name")
+    assert (folded.name, folded.counted, folded.spread) == ("x ×0 of 2", (), {})
+    assert [folded.row[key] for key in listing.AVERAGED] == [None] * 4
+    assert folded.row["epoch"] == 3, "how far the seeds are that train"
+    assert (alone.name, alone.row["best"]) == ("y-s0", 0.9), "a single run has its own"
+
+
+@pytest.mark.parametrize(
+    ("names", "stem"),
+    [
+        (("ce-s0", "ce-s1"), "ce"), (("ce-s1", "ce-s10"), "ce"), (("ce-seed1", "ce-seed2"), "ce"), (("a", "b"), "a"),
+        (("cnn-dml-s0-1-cnn", "cnn-dml-s1-1-cnn"), "cnn-dml-1-cnn"), (("d-s9-2-cnn", "d-s10-2-cnn"), "d-2-cnn"),
+        (("ce-s10", "ce-s20"), "ce"), (("s0", "s1"), "s"),
+    ],
+)  # fmt: skip
+def test_the_name_of_several(names: tuple[str, ...], stem: str) -> None:
+    rows = [row(name, seed=seed) for seed, name in enumerate(names)]
+    (line,) = listing.arrange(rows, group=lambda name: "")
+    assert line.name == f"{stem} ×2"
 
 
 def test_cells() -> None:
@@ -82,6 +136,14 @@ def test_cells() -> None:
     assert (cells.cell("teacher", line), cells.cell("teacher", row("b"))) == ("big + small", "")
     assert [cells.age(s) for s in (0, 59, 60, 3600, 86400 * 3)] == ["0s", "59s", "1m", "1h", "3d"]
     assert [cells.fit("abc", n) for n in (0, 1, 2, 3, 4)] == ["", "…", "a…", "abc", "abc "]
+
+
+def test_how_many_count_stays_where_a_name_is_cut() -> None:
+    assert cells.name("digits-cnn-ce", "2 of 3", 30) == f"{'digits-cnn-ce ×2 of 3':30}"
+    assert cells.name("digits-cnn-ce", "2 of 3", 14) == "digit… ×2 of 3"
+    assert cells.name("digits-cnn-ce", "", 8) == "digits-…"
+    for width in range(1, 30):
+        assert len(cells.name("digits-cnn-ce", "2 of 3", width)) == width
 
 
 def test_columns_leave_by_their_need() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from driving import rows
 
+from fierce_tools import seeds
 from fierce_tools.tui import series
 from fierce_tools.tui.store import History
 
@@ -71,6 +72,31 @@ def test_a_band_is_mean_and_deviation_of_the_seeds_there_are() -> None:
     np.testing.assert_allclose(mean, [2.0, 2.0])
     np.testing.assert_allclose(low, [2.0 - 2**0.5, NAN])
     np.testing.assert_allclose(high, [2.0 + 2**0.5, NAN])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_numbers_of_a_band_are_those_of_means_over_seeds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = 1e3 + rng.normal(size=(4, 12))
+    values[rng.random(values.shape) < 0.3] = NAN
+    values[:, 3] = NAN
+    values[1:, 4] = NAN
+    members = [history(*({"epoch": e, "v": v} for e, v in enumerate(each, 1))) for each in values.tolist()]
+    _, mean, low, high = series.band(members, "v", "epoch")
+    for column in range(12):
+        expected = seeds.mean_sd(values[:, column])
+        assert mean[column] == pytest.approx(NAN if expected.mean is None else expected.mean, rel=1e-13, nan_ok=True)
+        half = (high[column] - low[column]) / 2
+        assert half == pytest.approx(NAN if expected.sd is None else expected.sd, rel=1e-9, nan_ok=True)
+
+
+def test_a_seed_that_wrote_an_epoch_twice_is_one_seed() -> None:
+    one = history({"epoch": 1, "v": 1.0}, {"epoch": 2, "v": 9.0}, {"epoch": 2, "v": 2.0})
+    two = history({"epoch": 1, "v": 3.0})
+    x, mean, low, _ = series.band([one, two], "v", "epoch")
+    assert (x.tolist(), mean.tolist()) == ([1, 2], [2.0, 2.0])
+    assert np.isnan(low).tolist() == [False, True]
+    assert [len(part) for part in series.band([], "v", "epoch")] == [0, 0, 0, 0]
 
 
 def test_the_value_at_the_cursor() -> None:
