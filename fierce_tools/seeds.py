@@ -112,8 +112,8 @@ def mean_sd(values: Iterable[float | None], planned: int | None = None) -> Mean:
     """
     given = [*values]
     known = [float(v) for v in given if v is not None and not math.isnan(v)]
-    mean = math.fsum(known) / len(known) if known else None
     finite = all(map(math.isfinite, known))
+    mean = (math.fsum(known) if finite else sum(known)) / len(known) if known else None
     sd = statistics.stdev(known) if len(known) > 1 and finite else None
     return Mean(mean, sd, len(known), max(planned or 0, len(given)))
 

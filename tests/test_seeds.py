@@ -69,7 +69,8 @@ def test_mean_and_standard_deviation_by_hand() -> None:
     assert seeds.mean_sd([2.0]).sd is None
     assert seeds.mean_sd([None, float("nan")]) == seeds.Mean(None, None, 0, 2)
     assert seeds.mean_sd([1.0, 1.0], planned=3).count == "2 of 3"
-    assert seeds.mean_sd([1.0, float("inf")]).sd is None
+    assert seeds.mean_sd([1.0, float("inf")]) == seeds.Mean(float("inf"), None, 2, 2)
+    assert math.isnan(seeds.mean_sd([-float("inf"), float("inf")]).mean)
     assert seeds.show([1.0, 3.0]) == "2 ± 1.4"
     assert seeds.show([0.5]) == 0.5
     assert seeds.show([]) is None
