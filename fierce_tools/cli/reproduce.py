@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from fierce_tools.cli import text
 from fierce_tools.cli.infer import DataRoot, Device, Download
 from fierce_tools.cli.options import Factory, Format, Progress, RunsDir, pairs
 from fierce_tools.cli.planning import with_whole_paths
-from fierce_tools.errors import FierceError, UsageError
+from fierce_tools.errors import DataError, FierceError, UsageError
 
 # What a study says of itself in the list, beside its cost.
 LISTED = ("source", "data", "claim", "expected")
@@ -34,7 +35,12 @@ def reproduce(
         bool, typer.Option("--full", help="The paper's own setting, on a CPU too.", show_default="where there is a GPU")
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", help="Seeds 0, 1, 2, … of everything.", show_default="the study's")
+        int | None,
+        typer.Option(
+            "--seeds",
+            help="Seeds 0, 1, 2, … of everything; with others than the study fixes, verdicts are provisional.",
+            show_default="the study's",
+        ),
     ] = None,
     replace: Annotated[
         list[str],
@@ -48,6 +54,15 @@ def reproduce(
     out: Annotated[
         str, typer.Option("--out", metavar="FOLDER", help="Where the table goes as Markdown and JSON, and the charts.")
     ] = "results",
+    rejudge: Annotated[
+        list[str],
+        typer.Option(
+            "--rejudge",
+            metavar="FILE.json",
+            show_default=False,
+            help="Judge a result that was kept by today's rules and write it anew with its table; again for others.",
+        ),
+    ] = [],  # noqa: B006
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = "auto",
@@ -59,11 +74,17 @@ def reproduce(
 ) -> None:
     """Carry out a paper's study and set its figures beside ours: mean ± sd over seeds, and whether its claims hold.
 
+    A claim holds, or does not, by a paired t-test over seeds, adjusted for all comparisons of the study; one seed
+    decides nothing. How many seeds there are is fixed in the study's file.
+
     Its steps are ordinary runs and answers: what is done is used again, what was stopped goes on when the same command
     is said again. Where there is no GPU a study's smaller CPU form is taken if it has one; the table says which.
     """
     if list_:
         _list(format)
+        return
+    if rejudge:
+        _rejudge(rejudge, recipe, format)
         return
     if recipe is None:
         raise UsageError("which study?", "`fierce reproduce --list` shows them")
@@ -95,7 +116,7 @@ def reproduce(
         places = Places(None, data_root, download, device, factory, fresh, text.once())
         studio = Studio(study, root, several, places, listen, ("fierce", *sys.argv[1:]), with_whole_paths)
         steps = studio.perform()
-    made = judged(study, steps, _about(study, path, root, steps, where, several, began))
+    made = judged(study, steps, _about(study, path, root, steps, where, several, began), len(several))
     report, document = made.report(), made.as_dict()
     _save(Path(out), study, report, document, steps)
     if format == "json":
@@ -109,6 +130,34 @@ def reproduce(
         raise stop
     if wrong := [line.row.name for line in made.lines if line.why]:
         raise UsageError(f"{path}: {len(wrong)} rows found nothing: {', '.join(wrong)}", "mend their expressions")
+
+
+def _rejudge(files: Sequence[str], recipe: str | None, format: str) -> None:
+    """Judge kept results again from the figures of every seed; nothing is trained, and charts stay as they are."""
+    import json
+
+    from fierce_tools.cli import saving
+    from fierce_tools.experiments._verdicts import judged_again
+
+    for name in files:
+        path = Path(name)
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or error}") from None
+        except ValueError as error:
+            raise DataError(f"{path} is not a JSON document ({error})") from None
+        if path.suffix != ".json" or not isinstance(document, dict) or not isinstance(document.get("study"), str):
+            raise DataError(f"{path}: not a result of `fierce reproduce`", "name a NAME.json that it wrote")
+        study = studies.load(studies.find(recipe or document["study"]), str(document.get("form")))
+        made = judged_again(study, document, str(path))
+        report, document = made.report(), made.as_dict()
+        saving.save(path.with_suffix(".md"), report, document)
+        saving.save(path, report, document)
+        if format == "json":
+            text.print_json(document)
+        else:
+            text.print_report(report)
 
 
 def _about(

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import jmespath
-
-from fierce_tools.errors import UsageError
+from fierce_tools import seeds
+from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import plain
-from fierce_tools.experiments._compare import spread
-from fierce_tools.experiments._study import Performed
-from fierce_tools.report import Block, Cell, Lines, Points, Report, Scalars, Series, Table
-from fierce_tools.study import Study, claims
-from fierce_tools.study.check import once
-from fierce_tools.study.document import Plot, Row
-
-MOST_KEYS = 24
-VERDICT = (
-    "holds, does not hold: by the sign of the mean gap, or by the stated tolerance. unclear: the gap is under two "
-    "standard errors of the gaps between seeds."
+from fierce_tools.experiments._judging import (
+    COUNTED,
+    FAILS,
+    HOLDS,
+    ONE_SEED,
+    TESTED,
+    UNMEASURED,
+    Comparison,
+    count,
+    family,
+    judge,
+    meaning,
 )
+from fierce_tools.experiments._study import Performed
+from fierce_tools.experiments._study_charts import chart, keys_of, numbers_of, search
+from fierce_tools.report import Block, Cell, Report, Scalars, Table
+from fierce_tools.study import Study
+from fierce_tools.study.check import once
+from fierce_tools.study.document import Claim, Row
+
+AS_CLAIMED, NOT_AS_CLAIMED = "as claimed", "not as claimed"
 
 
 @dataclass(frozen=True)
@@ -31,48 +38,61 @@ class Line:
 
     row: Row
     ours: tuple[float, ...]
-    verdict: str
     why: str = ""
+
+    @property
+    def within(self) -> tuple[bool, ...]:
+        """Of each seed whether it lies within the stated tolerance of the paper's figure; empty where there is none."""
+        paper, within = self.row.paper, self.row.within
+        if within is None or not isinstance(paper, int | float):
+            return ()
+        return tuple(abs(v - paper) <= within for v in self.ours)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the paper's figure came out, counted over seeds; empty without a stated tolerance."""
+        if not self.within:
+            return ""
+        verdict, many = count(self.within), len(self.within)
+        counted = f", in {sum(self.within)} of {many} seeds" if verdict != ONE_SEED else ""
+        return f"{verdict} (±{self.row.within:g}{counted})"
 
 
 @dataclass(frozen=True)
 class Judged:
     """A claim, its verdict, and its comparisons one by one."""
 
-    says: str
-    holds: str
-    paper: str
+    claim: Claim
     verdict: str
-    gaps: tuple[claims.Gap, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def how(self) -> str:
+        """Whether the verdict rests on tests alone, or on counts too: TESTED, COUNTED, or empty where there is none."""
+        if self.verdict not in (HOLDS, FAILS):
+            return ""
+        found = {c.how for c in self.comparisons if c.verdict == self.verdict}
+        return COUNTED if found == {COUNTED} or (self.verdict == HOLDS and COUNTED in found) else TESTED
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A study's outcome; `about` says where, when and with what it was made, as words by name."""
+    """A study's outcome over so many seeds; `about` says where, when and with what it was made, as words by name."""
 
     study: Study
     lines: tuple[Line, ...]
     judged: tuple[Judged, ...]
     steps: Mapping[str, Performed]
     about: Mapping[str, Cell]
+    seeds: int
 
     def report(self) -> Report:
-        """One table of figures and claims, what it was made with, and the study's plots."""
-        rows: list[tuple[Cell, ...]] = []
-        for line in self.lines:
-            ours = spread(line.ours) if line.ours else "failed" if line.why else claims.UNMEASURED
-            rows.append((line.row.name, line.row.paper, _short(ours), len(line.ours) or None, line.verdict))
-        for one in self.judged:
-            seeds = min((len(gap.values) for gap in one.gaps), default=0)
-            said = one.verdict + (", one seed" if seeds == 1 else "")
-            shown = "; ".join(f"{gap.text} by {_short(spread(gap.values))}" for gap in one.gaps)
-            rows.append((f"Claim: {one.says}", one.paper or None, shown or claims.UNMEASURED, seeds or None, said))
-        table = Table("The paper's figures and ours", ("figure", "paper", "ours", "n", "verdict"), tuple(rows))
+        """Tables of figures and of claims, what it was made with, and the study's plots."""
         charts: list[Block] = []
         wrong = []
         for plot in self.study.plots:
             try:
-                made = chart(plot, self.lines, self.steps)
+                made = chart(plot, {x.row.key: x.ours for x in self.lines}, self.steps)
             except UsageError as error:
                 wrong.append(f"{error}.")
             else:
@@ -81,23 +101,65 @@ class Reproduction:
         failed += [f"Row {line.row.name!r}: {line.why}." for line in self.lines if line.why]
         about = [f"This form: {self.study.about}."] if self.study.about else []
         left_out = [f"Left out: {', '.join(self.study.skipped)}."] if self.study.skipped else []
-        notes = (*about, *left_out, *failed, *wrong, *self.study.notes, VERDICT)
-        blocks: tuple[Block, ...] = (table, Scalars("Made", self.about), *charts)
-        return Report(self.study.title, blocks, notes)
+        tested = [meaning([j.comparisons for j in self.judged])] if self.judged else []
+        notes = (*about, *left_out, *self.planned(), *failed, *wrong, *self.study.notes, *tested)
+        blocks: tuple[Block, ...] = (self._figures(), self._claims(), Scalars("Made", self.about), *charts)
+        return Report(self.study.title, tuple(b for b in blocks if not isinstance(b, Table) or b.rows), notes)
+
+    def planned(self) -> list[str]:
+        """A line where the study was done with other seeds than its file fixes."""
+        fixed = self.study.seeds
+        if self.seeds == fixed:
+            return []
+        many = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
+        return [f"{many}, where the study's file fixes {fixed} beforehand: its verdicts are provisional."]
+
+    def _figures(self) -> Table:
+        rows: list[tuple[Cell, ...]] = []
+        for line in self.lines:
+            ours = seeds.show(line.ours) if line.ours else "failed" if line.why else UNMEASURED
+            one = line.verdict.startswith(ONE_SEED)
+            alone = ("within" if line.within[0] else "not within") if one else None
+            cells = (line.row.key, line.row.name, line.row.paper, _short(ours), self._count(len(line.ours)))
+            rows.append((*cells, line.verdict if not one else None, f"{alone} ±{line.row.within:g}" if alone else None))
+        heads = ("key", "figure", "paper", "ours", "n", "verdict", "one seed")
+        return _without_empty(Table("The paper's figures and ours", heads, tuple(rows)))
+
+    def _claims(self) -> Table:
+        rows: list[tuple[Cell, ...]] = []
+        for number, one in enumerate(self.judged, 1):
+            parts, paper = one.comparisons, one.claim.paper
+            name = f"{number}. {one.claim.says}" + (f" (paper: {paper})" if paper else "")
+            if len(parts) != 1:
+                rows.append((name, "", "", "", "", "", *_verdict(one.verdict, one.how, parts)))
+            rows += [(name if len(parts) == 1 else "", *self._comparison(part)) for part in parts]
+        heads = ("claim", "comparison", "gap", "95 %", "n", "p, Holm", "verdict", "one seed")
+        return _without_empty(Table("The paper's claims", heads, tuple(rows)))
+
+    def _comparison(self, part: Comparison) -> tuple[Cell, ...]:
+        e, gap = part.estimate, part.gap
+        interval = None if e.low is None or e.high is None else f"{e.low:.4g} … {e.high:.4g}"
+        counted = f"in {gap.holds_in} of {len(gap.values)} seeds" if part.how == COUNTED else None
+        return (
+            gap.text, _short(seeds.show(gap.values)), interval, self._count(len(gap.values)),
+            counted or _p(part.adjusted), *_verdict(part.verdict, part.how, [part]),
+        )  # fmt: skip
+
+    def _count(self, n: int) -> Cell:
+        return seeds.mean_sd([0.0] * n, max(self.seeds, self.study.seeds)).count if n else None
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values, with every seed's."""
         study = self.study
         rows = [
             {"name": x.row.name, "key": x.row.key, "paper": x.row.paper, "within": x.row.within, "ours": list(x.ours),
-             "mean": statistics.fmean(x.ours) if x.ours else None,
-             "sd": statistics.stdev(x.ours) if len(x.ours) > 1 else None, "n": len(x.ours), "verdict": x.verdict,
-             "why": x.why or None}
+             "mean": found.mean, "sd": found.sd, "n": len(x.ours), "verdict": x.verdict, "why": x.why or None}
             for x in self.lines
+            for found in [seeds.mean_sd(x.ours)]
         ]  # fmt: skip
         said = [
-            {"says": j.says, "holds": j.holds, "paper": j.paper or None, "verdict": j.verdict,
-             "gaps": [{"comparison": g.text, "by": plain(list(g.values)), "verdict": g.verdict} for g in j.gaps]}
+            {"says": j.claim.says, "holds": j.claim.holds, "paper": j.claim.paper or None, "verdict": j.verdict,
+             "how": j.how or None, "gaps": [_gap(part) for part in j.comparisons]}
             for j in self.judged
         ]  # fmt: skip
         steps = {
@@ -108,106 +170,96 @@ class Reproduction:
             "format": 1, "study": study.name, "title": study.title, "source": study.source, "data": study.data,
             "claim": study.claim, "expected": study.expected, "form": study.form, "form_about": study.about or None,
             "made": dict(self.about), "rows": rows, "claims": said, "steps": steps, "left_out": list(study.skipped),
-            "notes": list(study.notes),
+            "notes": list(study.notes), "seeds": self.seeds, "seeds_fixed": study.seeds,
+            "family": family([j.comparisons for j in self.judged]),
         }  # fmt: skip
 
 
-def judged(study: Study, steps: Mapping[str, Performed], about: Mapping[str, Cell]) -> Reproduction:
-    """The table of a study that was carried out."""
-    lines = tuple(_line(study, row, steps) for row in study.rows)
-    figures = {line.row.key: line.ours for line in lines}
-    said = []
-    for one in study.claims:
-        verdict, gaps = claims.judge(one.holds, figures)
-        said.append(Judged(one.says, one.holds, one.paper, verdict, gaps))
-    return Reproduction(study, lines, tuple(said), steps, about)
+def judged(study: Study, steps: Mapping[str, Performed], about: Mapping[str, Cell], many: int) -> Reproduction:
+    """The tables of a study that was carried out with so many seeds."""
+    return _judged(study, tuple(_line(study, row, steps) for row in study.rows), steps, about, many)
+
+
+def judged_again(study: Study, document: Mapping[str, Any], where: str) -> Reproduction:
+    """The tables of a study from a document that `as_dict` gave before, judged as it is done now; no plots.
+
+    Raises DataError where the document is of another study, or of one with other rows or claims.
+    """
+    try:
+        kept = {row["key"]: (tuple(map(float, row["ours"])), str(row["why"] or "")) for row in document["rows"]}
+        theirs = [claim["holds"] for claim in document["claims"]]
+        steps = {
+            name: Performed(runs=tuple(s["runs"]), seconds=float(s["seconds"]), error=s["error"] or "")
+            for name, s in document["steps"].items()
+        }
+        made, name = dict(document["made"]), document["study"]
+        many = len(str(made["seeds"]).split(","))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: not a result of `fierce reproduce` ({type(error).__name__}: {error})") from None
+    if name != study.name or document.get("form") != study.form:
+        raise DataError(f"{where} is of the study {name}, {document.get('form')} form, not of {study.name}")
+    if [*kept] != [row.key for row in study.rows] or theirs != [claim.holds for claim in study.claims]:
+        raise DataError(f"{where}: {study.path} has other rows or claims by now", "carry the study out again")
+    lines = tuple(Line(row, *kept[row.key]) for row in study.rows)
+    return _judged(replace(study, plots=()), lines, steps, made, many)
+
+
+def _judged(
+    study: Study, lines: tuple[Line, ...], steps: Mapping[str, Performed], about: Mapping[str, Cell], many: int
+) -> Reproduction:
+    found = judge([claim.holds for claim in study.claims], {line.row.key: line.ours for line in lines})
+    said = tuple(Judged(claim, *verdict) for claim, verdict in zip(study.claims, found, strict=True))
+    return Reproduction(study, lines, said, steps, about, many)
 
 
 def _line(study: Study, row: Row, steps: Mapping[str, Performed]) -> Line:
     step = steps.get(row.from_)
     if step is None:
-        return Line(row, (), "")
+        return Line(row, ())
     if step.error:
-        return Line(row, (), "", step.error)
+        return Line(row, (), step.error)
     found: list[float] = []
     for value in step.values:
         try:
-            got = _search(row.ours, value, f"row {row.name!r}")
+            got = search(row.ours, value, f"row {row.name!r}")
         except UsageError as error:
-            return Line(row, (), "", error.message)
-        numbers = [v for v in _flat(got) if isinstance(v, int | float) and not isinstance(v, bool)]
+            return Line(row, (), error.message)
+        numbers = [v for v in numbers_of(got) if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) > 1 and not once(study.steps[row.from_]):
-            return Line(row, (), "", f"{row.ours} is {len(numbers)} numbers of one seed, expected one, such as avg(…)")
+            return Line(row, (), f"{row.ours} is {len(numbers)} numbers of one seed, expected one, such as avg(…)")
         found += [float(f"{row.offset + row.scale * float(v):.12g}") for v in numbers]  # 20.000000000000004 is 20
     if not found:
         lost = study.steps[row.from_].get("lost")
-        what = f"{row.ours} is no number in what {row.from_} gives: {_keys(step.values[0])}"
-        return Line(row, (), "", "" if lost else what)
-    verdict = ""
-    if row.within is not None and isinstance(row.paper, int | float):
-        close = abs(statistics.fmean(found) - row.paper) <= row.within
-        verdict = f"{claims.HOLDS if close else claims.FAILS} (±{row.within:g})"
-    return Line(row, tuple(found), verdict)
+        what = f"{row.ours} is no number in what {row.from_} gives: {keys_of(step.values[0])}"
+        return Line(row, (), "" if lost else what)
+    return Line(row, tuple(found))
 
 
-def chart(plot: Plot, lines: Sequence[Line], steps: Mapping[str, Performed]) -> Points | Lines | None:
-    """A study's own chart of means over seeds; None where nothing of it was measured."""
-    means = {line.row.key: statistics.fmean(line.ours) for line in lines if line.ours}
-    points = tuple(Series(label, (means[x],), (means[y],)) for label, x, y in plot.points if x in means and y in means)
-    if points:
-        return Points(plot.title, plot.x_label, plot.y_label, points)
-    series = []
-    for line in plot.lines:
-        step = steps.get(line["from"])
-        if step is None or step.error:
-            continue
-        where = f"plot {plot.title!r}"
-        xs = [_flat(_search(line["x"], value, where)) for value in step.values]
-        ys = [_flat(_search(line["y"], value, where)) for value in step.values]
-        numbers = all(isinstance(v, int | float) for column in (*xs, *ys) for v in column)
-        if not (xs[0] and numbers and len({len(column) for column in (*xs, *ys)}) == 1):
-            what = f"{where}: {line['x']} and {line['y']} are no numbers, as many of each, in what {line['from']} gives"
-            raise UsageError(f"{what}: {_keys(step.values[0])}")
-        x, y = (tuple(map(statistics.fmean, zip(*several, strict=True))) for several in (xs, ys))
-        series.append(Series(line["label"], x, y, *_band(ys)))
-    if not series:
-        return None
-    return Lines(plot.title, plot.x_label, plot.y_label, tuple(series), plot.log_x, plot.log_y)
+def _gap(part: Comparison) -> dict[str, Any]:
+    e, gap = part.estimate, part.gap
+    return {
+        "comparison": gap.text, "by": plain(list(gap.values)), "verdict": part.verdict, "how": part.how or None,
+        "low": e.low, "high": e.high, "df": e.df, "p": e.p, "p_holm": part.adjusted, "holds_in": gap.holds_in,
+    }  # fmt: skip
 
 
-def _band(ys: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], tuple[float, ...]] | tuple[()]:
-    """Mean - sd and mean + sd at every x, where there are several seeds."""
-    if len(ys) < 2:
-        return ()
-    columns = [(statistics.fmean(c), statistics.stdev(c)) for c in zip(*ys, strict=True)]
-    return tuple(m - sd for m, sd in columns), tuple(m + sd for m, sd in columns)
+def _verdict(verdict: str, how: str, parts: Sequence[Comparison]) -> tuple[Cell, Cell]:
+    """The verdict's cell, and the one for what a single seed says, of which no verdict is made."""
+    if verdict != ONE_SEED:
+        return f"{verdict}, counted" if how == COUNTED and verdict in (HOLDS, FAILS) else verdict, ""
+    return "", AS_CLAIMED if all(part.as_claimed for part in parts) else NOT_AS_CLAIMED
 
 
-def _search(expression: str, value: Any, where: str) -> Any:
-    try:
-        return jmespath.search(expression, value)
-    except (jmespath.exceptions.JMESPathError, ValueError, TypeError, AttributeError) as error:
-        first = str(error).partition("\n")[0]
-        raise UsageError(f"{where}: {expression}: {first}", "mend the expression") from None
-
-
-def _flat(value: Any) -> list[Any]:
-    return [part for item in value for part in _flat(item)] if isinstance(value, list) else [value]
-
-
-def _keys(value: Any, depth: int = 2) -> str:
-    """What there is to be found in values, in a few words; what several have alike is said once."""
-    if isinstance(value, list) and value:
-        return f"{len(value)} × {_keys(value[0], depth)}"
-    if not isinstance(value, Mapping):
-        return type(value).__name__
-    nested = [isinstance(v, Mapping | list) and depth > 0 for v in value.values()]
-    inner = {str(k): f"{{{_keys(v, depth - 1)}}}" if n else "" for (k, v), n in zip(value.items(), nested, strict=True)}
-    if len(inner) > 1 and len(set(inner.values())) == 1 and all(nested):
-        return f"{', '.join(inner)}, each {next(iter(inner.values()))}"
-    said = [k + v for k, v in inner.items()]
-    return ", ".join(said[:MOST_KEYS]) + (", …" if len(said) > MOST_KEYS else "")
+def _p(value: float | None) -> Cell:
+    return None if value is None else "< .0001" if value < 1e-4 else f"{value:.2g}".replace("0.", ".", 1)
 
 
 def _short(cell: Cell) -> Cell:
     return float(f"{cell:.4g}") if isinstance(cell, float) else cell
+
+
+def _without_empty(table: Table) -> Table:
+    """The table without columns that say nothing."""
+    kept = [n for n in range(len(table.columns)) if any(row[n] not in (None, "") for row in table.rows)]
+    rows = tuple(tuple(row[n] for n in kept) for row in table.rows)
+    return Table(table.title, tuple(table.columns[n] for n in kept), rows)

@@ -1,4 +1,4 @@
-"""What a paper claims, as a comparison of figures, and whether it holds over seeds.
+"""What a paper claims, as comparisons of figures, and by how much each holds, seed by seed.
 
 A claim is written `fierce < ce < ls` or `small - large > 50 and smoothed <= 1`: keys of rows, numbers, + - * /,
 comparisons and `and`. Nothing else is evaluated.
@@ -7,7 +7,6 @@ comparisons and `and`. Nothing else is evaluated.
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 
 from fierce_tools.errors import UsageError
 
-HOLDS, FAILS, UNCLEAR, UNMEASURED = "holds", "does not hold", "unclear", "not yet measured"
 _ARITHMETIC: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
@@ -27,11 +25,22 @@ _COMPARISONS: dict[type, tuple[int, bool]] = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One comparison: by how much it holds (negative: by how much it fails), seed by seed where seeds pair up."""
+    """One comparison: by how much it holds (negative: by how much it fails), seed by seed.
+
+    `number` says that one side is a number other than 0, `or_equal` that a gap of 0 is as claimed. Where figures have
+    different numbers of seeds, `paired` is false and there is one value, the gap of their means.
+    """
 
     text: str
     values: tuple[float, ...]
-    verdict: str
+    number: bool = False
+    or_equal: bool = False
+    paired: bool = True
+
+    @property
+    def holds_in(self) -> int:
+        """In how many seeds it is as claimed."""
+        return sum(v > 0 or (self.or_equal and v == 0) for v in self.values)
 
 
 def names(claim: str) -> tuple[str, ...]:
@@ -40,43 +49,32 @@ def names(claim: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
 
 
-def judge(claim: str, figures: Mapping[str, Sequence[float] | None]) -> tuple[str, tuple[Gap, ...]]:
-    """Whether a claim holds of these figures, each a value for every seed or None, and its comparisons one by one.
-
-    The weakest comparison decides. One is unclear where its mean gap is under two standard errors of the gaps between
-    seeds; with one seed the sign alone decides. Where figures have different numbers of seeds, their means are compared
-    and it is unclear.
-    """
+def gaps(claim: str, figures: Mapping[str, Sequence[float] | None]) -> tuple[Gap, ...]:
+    """The comparisons of a claim one by one, of figures with a value for every seed; none where one is not measured."""
     used = [figures.get(name) for name in names(claim)]
     if any(not values for values in used):
-        return UNMEASURED, ()
+        return ()
     counts = {len(values) for values in used if values is not None}
-    if len(counts) == 1:
+    paired = len(counts) == 1
+    if paired:
         seeds = [{k: v[i] for k, v in figures.items() if v and i < len(v)} for i in range(*counts)]
     else:
         seeds = [{k: statistics.fmean(v) for k, v in figures.items() if v}]
-    gaps = []
+    found = []
     for left, comparison, right in _comparisons(_parsed(claim).body):
         sign, or_equal = _COMPARISONS[type(comparison)]
         values = tuple(sign * (_value(right, seed) - _value(left, seed)) for seed in seeds)
         text = f"{ast.unparse(left)} {_SIGNS[type(comparison)]} {ast.unparse(right)}"
-        gaps.append(Gap(text, values, _verdict(values, or_equal)))
-    if len(counts) > 1:  # seeds that do not pair up tell nothing of their spread
-        return UNCLEAR, tuple(gaps)
-    worst = max(gaps, key=lambda gap: (HOLDS, UNCLEAR, FAILS).index(gap.verdict))
-    return worst.verdict, tuple(gaps)
+        number = any(_value(side, {}) != 0 for side in (left, right) if not _names_a_row(side))
+        found.append(Gap(text, values, number, or_equal, paired))
+    return tuple(found)
 
 
 _SIGNS: dict[type, str] = {ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥"}
 
 
-def _verdict(gaps: Sequence[float], or_equal: bool) -> str:
-    if not all(map(math.isfinite, gaps)):
-        return UNCLEAR
-    mean = statistics.fmean(gaps)
-    if len(gaps) > 1 and abs(mean) < 2 * statistics.stdev(gaps) / len(gaps) ** 0.5:
-        return UNCLEAR
-    return HOLDS if mean > 0 or (or_equal and mean == 0) else FAILS
+def _names_a_row(side: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) for node in ast.walk(side))
 
 
 def _parsed(claim: str) -> ast.Expression:

@@ -75,9 +75,9 @@ def test_a_study_gives_one_table_and_is_found_again(fierce, study: Path, tmp_pat
     assert code == 0, err
     for word in (
         "teacher (%)",
-        "holds (±100)",
-        "Claim: entropy rises with T",
-        "does not hold",
+        "holds (±100, in 2 of 2 seeds)",
+        "The paper's claims",
+        "1. entropy",
     ):
         assert word in out
     document = json.loads((tmp_path / "results" / "peers.json").read_text(encoding="utf-8"))
@@ -108,6 +108,20 @@ def test_a_study_gives_one_table_and_is_found_again(fierce, study: Path, tmp_pat
     pixels = np.rint(load_digits().images[index] * (255 / 16))
     assert np.array_equal(sheet[12 : 12 + 8 * 14 : 14, 12 : 12 + 8 * 14 : 14, 0], pixels)
     assert sheet.shape[0] == 12 + 2 * (8 * 14 + 46)
+
+    # Judged again from its own figures, whatever its verdicts were, it is the same; nothing is trained.
+    kept = tmp_path / "results" / "peers.json"
+    older = {**document, "claims": [{**c, "verdict": "?", "gaps": []} for c in document["claims"]]}
+    kept.write_text(json.dumps(older), encoding="utf-8")
+    (tmp_path / "results" / "peers.md").unlink()
+    code, out, err = fierce("reproduce", str(study), "--rejudge", "results/peers.json")
+    assert code == 0, err
+    assert json.loads(kept.read_text(encoding="utf-8")) == document
+    assert (tmp_path / "results" / "peers.md").read_text(encoding="utf-8") == text
+    code, _, err = fierce("reproduce", "--rejudge", str(study))
+    assert (code, "not a JSON document" in err) == (3, True)
+    code, _, err = fierce("reproduce", "smoke", "--rejudge", "results/peers.json")
+    assert code == 2, "a recipe of one training is no study"
 
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").glob("*/model.safetensors")}
     code, again, err = fierce("reproduce", str(study), "--full", "--format", "json")
