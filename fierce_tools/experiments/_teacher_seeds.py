@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fierce_tools import checkpoints
-from fierce_tools.experiments._compare import grouped
+from fierce_tools import seeds as over_seeds
 from fierce_tools.sources import Source
 
 # Teachers that are named one by one.
@@ -14,7 +14,37 @@ NAMED = 6
 
 def same_training(sources: Sequence[Source]) -> list[list[Source]]:
     """Checkpoints in groups whose recipes differ in the seed alone."""
-    return [*grouped(sources, "seed").values()]
+    found: dict[str, list[Source]] = {}
+    for source in sources:
+        found.setdefault(identity_of(source), []).append(source)
+    return [*found.values()]
+
+
+def identity_of(source: Source, *, whole: bool = False) -> str:
+    """What a checkpoint is but for its seed (seeds.identity), at its snapshot; of imported weights, their content.
+
+    With `whole`, of the end of its training whatever the snapshot.
+    """
+    document = checkpoints.read_document(source.path)
+    if document.get("origin"):
+        return f"imported {source.path.resolve()}"
+    peer = source.run.info().get("peer") if source.run is not None else None
+    epoch = "" if whole or source.epoch is None else source.epoch
+    taught = document.get("distillation") or {}
+    return over_seeds.identity(
+        document["recipe"], data=document["dataset_sha256"], taught=taught, peer=peer, more=epoch
+    )
+
+
+def pooled_note(recipes: Mapping[str, Sequence[Source]], students: int) -> str:
+    """How many teachers of each recipe there are by its label, of which seeds, and how many students of each."""
+    each = f"{students} student{'' if students == 1 else 's'} of each"
+    parts = []
+    for label, members in recipes.items():
+        own = seeds([s for m in members if (s := seed_of(m)) is not None])
+        parts.append(f"{label}: {len(members)} teachers of one recipe ({own})" if len(members) > 1
+                     else f"{label}: one teacher ({own})")  # fmt: skip
+    return f"Teachers: {'; '.join(parts)}, {each}."
 
 
 def note(teachers: Sequence[Source]) -> str:
