@@ -166,7 +166,7 @@ def taught(mode: str) -> Iterator[Callable[[Any], None]]:
     """
     with ExitStack() as runs, ExitStack() as stack:
         teachers: Callable[[Any], None] | None = None
-        students: Students | None = None
+        students: Students | None = stack.enter_context(Students(mode))
 
         def listen(event: Any) -> None:
             nonlocal teachers, students
@@ -176,7 +176,8 @@ def taught(mode: str) -> Iterator[Callable[[Any], None]]:
                 students.event(event)
                 return
             if teachers is None:
-                teachers = runs.enter_context(watched(mode))
+                stack.close()
+                students, teachers = None, runs.enter_context(watched(mode))
             teachers(event)
             if type(event).__name__ == "Ended" and event.number + 1 == event.cells:
                 runs.close()

@@ -83,7 +83,8 @@ def _check(source: Source) -> None:
     elif _teacher_seeds.seed_of(source) is None:
         why = "its recipe has no seed"
     if why:
-        raise UsageError(f"--teacher-seeds cannot repeat {source.label}: {why}", "leave out one of them")
+        what = f"--teacher-seeds cannot repeat {source.label}"
+        raise UsageError(f"{what}: {why}", "leave out --teacher-seeds, or the checkpoint")
 
 
 def _distinct(members: Sequence[Source], places: Places) -> dict[int, Source]:

@@ -15,13 +15,16 @@ from building import command, shared
 from processes import EPOCH, Job
 
 from fierce_tools import sources
-from fierce_tools.errors import DataError, UsageError
+from fierce_tools.errors import DataError, TrainingError, UsageError
 from fierce_tools.experiments import _repeated, missing_class, noise, predictors, temperature_sweep, transfer_curve
+from fierce_tools.experiments._cells import Ended
 from fierce_tools.experiments._lab import lab
 from fierce_tools.experiments._loading import Places
 from fierce_tools.experiments._repeated import repeated
+from fierce_tools.experiments._workshop import Workshop
 from fierce_tools.report import Heat, Lines, Table
 from fierce_tools.sources import Source
+from fierce_tools.study.check import options_of
 
 SMALL: dict[str, Any] = {"student": "mlp:4", "epochs": 1, "engine": "sequential"}
 FLAGS = ("--student", "mlp:4", "--epochs", "1", "--seeds", "2", "--engine", "sequential", "--device", "cpu")
@@ -167,6 +170,23 @@ def test_what_has_no_recipe_is_refused(recipes: Path, places: Places, tmp_path: 
                                (1, ["a", "zero"], "2 seeds of the recipe of a are named; say --teacher-seeds 2")):  # fmt: skip
         with pytest.raises(UsageError, match=said):
             repeated(found(recipes, *names), count, recipes, places, lambda event: None)
+
+
+def test_a_teacher_that_cannot_be_trained_is_told_of(
+    recipes: Path, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: Workshop, number: int, cells: Any, run: Any) -> Ended:
+        return Ended(number, len(cells), cells[number], None, error=TrainingError("the loss became NaN"))
+
+    monkeypatch.setattr(Workshop, "_train", failing)
+    with pytest.raises(TrainingError, match="teacher a, seed 0: the loss became NaN; its students cannot be trained"):
+        repeated(found(recipes, "a"), 2, tmp_path, places, lambda event: None)
+
+
+def test_studies_may_name_the_option() -> None:
+    assert options_of("missing-class")["teacher_seeds"].convert(3) == 3
+    assert "teacher_seeds" not in options_of("smoothing-sweep")
+    assert "teacher_seeds" not in options_of("entropy")
 
 
 def test_reports_pool_the_teachers_of_a_recipe(recipes: Path, places: Places, tmp_path: Path) -> None:
