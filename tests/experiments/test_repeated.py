@@ -14,7 +14,7 @@ import pytest
 from building import command, shared
 from processes import EPOCH, Job
 
-from fierce_tools import sources
+from fierce_tools import runs, sources
 from fierce_tools.errors import DataError, TrainingError, UsageError
 from fierce_tools.experiments import _repeated, missing_class, noise, predictors, temperature_sweep, transfer_curve
 from fierce_tools.experiments._cells import Ended
@@ -183,6 +183,26 @@ def test_a_teacher_that_cannot_be_trained_is_told_of(
         repeated(found(recipes, "a"), 2, tmp_path, places, lambda event: None)
 
 
+def test_an_interrupted_teacher_goes_on_with_fresh_too(
+    recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(recipes / "zero", root / "a-s0")
+    (root / "a-s0" / "model.safetensors").unlink()
+    run = runs.find("a-s0", root)
+    run.update(state="stopped")
+    begun: list[str] = []
+
+    def training(self: Workshop, number: int, cells: Any, run: Any) -> Ended:
+        begun.append(run.name)
+        return Ended(number, len(cells), cells[number], run, error=TrainingError("enough"))
+
+    monkeypatch.setattr(Workshop, "_train", training)
+    with pytest.raises(TrainingError, match="enough"):
+        repeated(found(recipes, "a"), 2, root, Places(device="cpu", fresh=True), lambda event: None)
+    assert begun == ["a-s0"]
+
+
 def test_studies_may_name_the_option() -> None:
     assert options_of("missing-class")["teacher_seeds"].convert(3) == 3
     assert "teacher_seeds" not in options_of("smoothing-sweep")
@@ -242,6 +262,9 @@ def test_every_experiment_pools(recipes: Path, places: Places) -> None:
     entropies = [v["entropy"] for v in noisy.variances if v["noise_scale"] == 0.2]
     assert len(entropies) == 2
     assert table.rows[1][3] == pytest.approx(np.mean(entropies), abs=1e-4)
+    (chart,) = [b for b in noisy.report().blocks if isinstance(b, Lines)]
+    pooled = noisy.pooled[1]
+    assert chart.series[0].low[1] == pytest.approx(pooled["mean"] - pooled["sd_means"])
     smooth = noise(both.teachers, both, labels="smoothed", scales=(0, 0.2))
     assert {r["recipe"] for r in smooth.pooled} == {"a", "smoothed as a"}
     given = noise(both.teachers, both, labels="smoothed", alpha=0.5, scales=(0.2,))
