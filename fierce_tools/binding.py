@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -171,9 +171,15 @@ def draws() -> Spec:
     return read_function(Path(__file__).parent / "training" / "draws.py", "draw", "draws")
 
 
-def students() -> Spec:
-    """The options of training many students, which come with every experiment that takes a `lab`."""
-    return read_function(Path(__file__).parent / "experiments" / "_lab.py", "lab", "lab")
+def students(experiment: Spec | None = None) -> Spec:
+    """The options of training many students, which come with every experiment that takes a `lab`.
+
+    Those that train their own runs vary the teacher with the seed: they know no `teacher_seeds`.
+    """
+    spec = read_function(Path(__file__).parent / "experiments" / "_lab.py", "lab", "lab")
+    if experiment is None or "workshop" not in experiment.arrays:
+        return spec
+    return replace(spec, options=tuple(o for o in spec.options if o.name != "teacher_seeds"))
 
 
 def _is_annotated(annotation: ast.expr | None) -> bool:

@@ -87,6 +87,28 @@ def two_level(a: np.ndarray, b: np.ndarray, drawn_a: np.ndarray, drawn_b: np.nda
     return replace(alone, method=TWO_LEVEL) if _width(alone) > _width(found) else found
 
 
+def crossed(values: np.ndarray) -> Estimate:
+    """A mean of values [A, B], such as of A teachers with students of B seeds each, the same for all.
+
+    An interval for other teachers and other seeds together: the variance over the rows plus that over the columns less
+    their interaction, which both count, Satterthwaite's degrees of freedom; never narrower than over either alone. It
+    covers at least 95 %, and more where the interaction is most of it. Needs two of each. Source: Hillis 2007.
+    """
+    rows, columns = values.mean(axis=1), values.mean(axis=0)
+    sizes = np.array(values.shape)
+    alone = [t_mean(rows, TWO_LEVEL), t_mean(columns, TWO_LEVEL)]
+    parts = np.array([x.var(ddof=1) / len(x) for x in (rows, columns)])
+    rest = values - rows[:, None] - columns + values.mean()
+    both = float((rest**2).sum() / np.prod(sizes - 1) / values.size)
+    total = max(float(parts.sum()) - both, *parts.tolist())
+    n = (len(rows), len(columns))
+    if total <= 0:
+        return Estimate(float(values.mean()), None, None, None, None, n, TWO_LEVEL)
+    squares = float((parts**2 / (sizes - 1)).sum() + both**2 / np.prod(sizes - 1))
+    found = _t(float(values.mean()), float(np.sqrt(total)), total**2 / squares, n, TWO_LEVEL)
+    return replace(max([found, *alone], key=_width), n=n)
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """p adjusted for a family of comparisons, in its order: the family errs with probability α at most.
 

@@ -158,6 +158,34 @@ def watched(mode: str) -> Iterator[Callable[[Any], None]]:
         yield listen
 
 
+@contextmanager
+def taught(mode: str) -> Iterator[Callable[[Any], None]]:
+    """A listener for an experiment's students, and for the teachers that are trained before them.
+
+    While a teacher is trained the first Ctrl-C ends the step and saves it, as in `watched`; else it stops at once.
+    """
+    with ExitStack() as runs, ExitStack() as stack:
+        teachers: Callable[[Any], None] | None = None
+        students: Students | None = stack.enter_context(Students(mode))
+
+        def listen(event: Any) -> None:
+            nonlocal teachers, students
+            if type(event).__name__ not in OF_RUNS:
+                if students is None:
+                    students = stack.enter_context(Students(mode))
+                students.event(event)
+                return
+            if teachers is None:
+                stack.close()
+                students, teachers = None, runs.enter_context(watched(mode))
+            teachers(event)
+            if type(event).__name__ == "Ended" and event.number + 1 == event.cells:
+                runs.close()
+                teachers = None
+
+        yield listen
+
+
 def check_failed(failed: Sequence[str]) -> None:
     """Raises TrainingError where runs failed, after the others are shown."""
     if failed:

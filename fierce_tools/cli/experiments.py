@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ def commands() -> dict[str, Callable[..., None]]:
 
 def _command(name: str) -> Callable[..., None]:
     spec = binding.read(EXPERIMENTS, name)
-    common = binding.students()
+    common = binding.students(spec)
 
     def experiment(
         paths: Annotated[
@@ -41,7 +42,9 @@ def _command(name: str) -> Callable[..., None]:
         download: Download = False,
         device: Device = "auto",
         factory: Factory = None,
-        fresh: Annotated[bool, typer.Option("--fresh", help="Train anew what was kept.")] = False,
+        fresh: Annotated[
+            bool, typer.Option("--fresh", help="Train the students anew; finished runs stay the teachers they are.")
+        ] = False,
         runs_dir: RunsDir = None,
         save: Save = None,
         progress: Progress = "auto",
@@ -50,7 +53,7 @@ def _command(name: str) -> Callable[..., None]:
     ) -> None:
         from fierce_tools import sources
         from fierce_tools.cli import saving
-        from fierce_tools.cli.progress import Students
+        from fierce_tools.cli.cells import taught
         from fierce_tools.cli.session import tune_allocator
         from fierce_tools.experiments._inquire import inquire
         from fierce_tools.experiments._loading import Places
@@ -63,9 +66,9 @@ def _command(name: str) -> Callable[..., None]:
         found = distinct([s for path in paths or () for s in sources.locate(path, root)])
         given = {k: v for k, v in options.items() if v is not None}
         tune_allocator()
-        with Students(progress) as shown:
+        with taught(progress) as listen:
             report, document = inquire(
-                name, found, given, root=root, listen=shown.event,
+                name, found, given, root=root, listen=listen, command=("fierce", *sys.argv[1:]),
                 places=Places(data, data_root, download, device, factory, fresh, text.once()),
             )  # fmt: skip
         if format == "json":

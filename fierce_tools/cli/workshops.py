@@ -73,6 +73,6 @@ def command(name: str) -> Callable[..., None]:
     whose = "Training"
     if "lab" in spec.arrays:
         alias = {"student": "--student-model"}  # beside --teacher-model
-        parameters += [Parameter(o, "Students", alias=alias.get(o.name, "")) for o in binding.students().options]
+        parameters += [Parameter(o, "Students", alias=alias.get(o.name, "")) for o in binding.students(spec).options]
         whose = "Training of the teachers"
     return extend(experiment, parameters + [Parameter(o, whose) for o in recipe.training_options(spec)])

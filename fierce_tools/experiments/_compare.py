@@ -176,16 +176,3 @@ def _explained(found: Mapping[str, Mapping[str, Estimate]], two_level: bool) -> 
 
 def _triple(found: Estimate) -> tuple[float, float, float] | None:
     return None if found.low is None or found.high is None else (found.at, found.low, found.high)
-
-
-def mean_sd(values):
-    from fierce_tools import seeds
-
-    m = seeds.mean_sd(values)
-    return m.mean, m.sd
-
-
-def spread(values):
-    from fierce_tools import seeds
-
-    return seeds.show(values)

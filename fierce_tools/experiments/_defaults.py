@@ -18,7 +18,7 @@ def differing(experiment: str) -> dict[str, tuple[Option, Option]]:
     spec = binding.read(EXPERIMENTS, experiment)
     if "lab" not in spec.arrays:
         return {}
-    own = {option.name: option for option in (*spec.options, *binding.students().options)}
+    own = {option.name: option for option in (*spec.options, *binding.students(spec).options)}
     theirs = distilling()
     both = {name: (option, theirs[name]) for name, option in own.items() if name in theirs}
     return {name: pair for name, pair in both.items() if pair[0].default != pair[1].default}

@@ -35,7 +35,7 @@ def inquire(
     end, runs to `root`, so that what was interrupted goes on. Raises what the experiment raises.
     """
     spec = binding.read(EXPERIMENTS, experiment)
-    common = binding.students().options if "lab" in spec.arrays else ()
+    common = binding.students(spec).options if "lab" in spec.arrays else ()
     training = recipe.training_options(spec) if "workshop" in spec.arrays else ()
     parts = [replace(spec, options=options, presets={}) for options in (spec.options, common, training)]
     names = [{o.name for o in part.options} for part in parts]
@@ -54,10 +54,13 @@ def inquire(
         data = context["workshop"].of_data().as_dict()["data"] if context else None
         if not (context or found) and settings:  # labels alone, of data that are spelled out
             data = recipe.resolve(_document({}, places), settings).as_dict()["data"]
-        context["lab"] = lab(found, places, root, listen, data, **shared)
+        if experiment == "missing-class" and own["labels"] == "smoothed" and shared["teacher_seeds"] is not None:
+            raise UsageError("--labels smoothed has no teacher for --teacher-seeds to repeat", "leave one of them out")
+        context["lab"] = lab(found, places, root, listen, data, command, **shared)
         context["checkpoints"] = context["lab"].teachers
     result = EXPERIMENTS.get(experiment)(*(context[name] for name in spec.arrays), **own)
-    sources = [{"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256} for s in found]
+    asked = [t.source for t in context["lab"].teachers] if shared.get("teacher_seeds") is not None else found
+    sources = [{"source": s.label, "path": str(s.path), "epoch": s.epoch, "input_sha256": s.sha256} for s in asked]
     document = {
         "format": 1, "analysis": spec.name, "options": plain({**own, **shared, **trained}), "split": "test",
         "results": [{"sources": sources, "values": plain(asdict(result))}],

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from fierce_tools import __version__, arrayfile, checkpoints, recipe, same
+from fierce_tools import __version__, arrayfile, checkpoints, recipe
 from fierce_tools.data._splits import Split, Splits, split
-from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageError
+from fierce_tools.errors import Interrupted, TrainingError, UsageError
 from fierce_tools.experiments import _defaults, _teacher_seeds
 from fierce_tools.experiments._ledger import Ledger
-from fierce_tools.experiments._loading import Loaded, Places, outputs_of, with_data
+from fierce_tools.experiments._loading import Places
+from fierce_tools.experiments._teachers import Teacher, taught
 from fierce_tools.outputs import Outputs
 from fierce_tools.sources import Source
 from fierce_tools.training.batches import measure
@@ -27,22 +28,6 @@ from fierce_tools.training.train import dataset, pick_device
 OF_STUDENTS = ("student", "seeds", "first_seed", "lr")
 # From a student's number and its outputs on validation and test to plain values.
 Judge = Callable[[int, Outputs | None, Outputs], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A checkpoint as a teacher: its logits f32 [N, C] on training, validation (or None) and test examples.
-
-    `columns` are where the data's classes lie among its own, empty where they are the same in the same order.
-    """
-
-    label: str
-    sha256: str
-    train: np.ndarray
-    val: np.ndarray | None
-    test: np.ndarray
-    source: Source
-    columns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,8 +143,16 @@ class Lab:
 
         `own` are the values of the experiment's own options.
         """
-        taught = [_teacher_seeds.note([t.source for t in self.teachers])] if self.teachers else []
-        return (*taught, *self.matched, *filter(None, [_defaults.note(experiment, {**self.options, **own})]))
+        return (*self._taught(), *self.matched, *filter(None, [_defaults.note(experiment, {**self.options, **own})]))
+
+    def _taught(self) -> tuple[str, ...]:
+        recipes: dict[str, list[Source]] = {}
+        for teacher in self.teachers:
+            if teacher.recipe is not None:
+                recipes.setdefault(teacher.recipe, []).append(teacher.source)
+        if recipes:
+            return (_teacher_seeds.pooled_note(recipes, self.seeds),)
+        return (_teacher_seeds.note([t.source for t in self.teachers]),) if self.teachers else ()
 
     @cached_property
     def normalization(self) -> Any:
@@ -212,6 +205,7 @@ def lab(
     root: Path,
     listen: Callable[[Any], None] | None = None,
     own_data: Mapping[str, Any] | None = None,
+    command: Sequence[str] = ("fierce",),
     *,
     student: Annotated[str | None, "model of the students; none: the dataset's student"] = None,
     epochs: Annotated[int, "passes of a student over its examples"] = 20,
@@ -226,6 +220,11 @@ def lab(
     ] = "standard",
     seeds: Annotated[int, "students of each kind, with seeds 0, 1, 2, …"] = 3,
     first_seed: Annotated[int, "the first of their seeds"] = 0,
+    teacher_seeds: Annotated[
+        int | None,
+        "teachers of the recipe of each checkpoint, itself among them: finished runs that differ in the seed alone, "
+        "else new ones; none: each checkpoint alone",
+    ] = None,
     engine: Annotated[
         Literal["auto", "sequential", "stacked", "unfolded", "graph"],
         "how students are trained together; auto: what a few steps find fastest",
@@ -234,8 +233,10 @@ def lab(
 ) -> Lab:
     """A lab for students of these checkpoints, or of labels alone where there are none.
 
-    Without checkpoints the data are those of `own_data`, a recipe's [data], else of `places`, or digits. Raises
-    DataError where checkpoints were trained on different data, UsageError for options out of range.
+    With `teacher_seeds` each checkpoint stands for so many teachers of its recipe, trained into `root` as runs of
+    `command` where there are too few. Without checkpoints the data are those of `own_data`, a recipe's [data], else of
+    `places`, or digits. Raises DataError where checkpoints were trained on different data, UsageError for options out
+    of range.
     """
     if seeds < 1 or first_seed < 0:
         raise UsageError(f"--seeds {seeds} --first-seed {first_seed}", "expected 1 or more, and 0 or more")
@@ -244,8 +245,17 @@ def lab(
         "momentum": momentum, "weight_decay": weight_decay, "schedule": schedule,
         "normalization": normalization, "seeds": seeds, "first_seed": first_seed, "engine": engine, "memory": memory,
     }  # fmt: skip
+    heard = listen or (lambda event: None)
+    recipes: dict[Path, str] = {}
+    if teacher_seeds is not None:
+        from fierce_tools.experiments._repeated import repeated
+
+        groups = repeated(checkpoints, teacher_seeds, root, places, heard, command)
+        checkpoints = [source for group in groups for source in group.sources]
+        recipes = {source.path: group.label for group in groups for source in group.sources}
     if checkpoints:
-        teachers, splits, document, notes = _taught(checkpoints, places)
+        found, splits, document, notes = taught(checkpoints, places)
+        teachers = tuple(replace(t, recipe=recipes.get(t.source.path)) for t in found)
     else:
         document = {"data": dict(own_data or {"name": places.data or recipe.DEFAULTS["data"]})}
         if places.data_root is not None:
@@ -261,55 +271,7 @@ def lab(
     model = {"model.name": student or recipe.default_student(str(document["data"]["name"]))}
     made = recipe.resolve(document, model)
     store = root / ".experiments"
-    heard = listen or (lambda event: None)
     return Lab(splits, teachers, made, options, _fingerprint(splits), store, places, heard, notes)
-
-
-def _taught(
-    found: Sequence[Source], places: Places
-) -> tuple[tuple[Teacher, ...], Splits, dict[str, dict[str, Any]], tuple[str, ...]]:
-    """The teachers in the classes of the data, the data, their recipe, and how classes were matched."""
-    teachers: list[Teacher] = []
-    notes: list[str] = []
-    unnamed: list[tuple[str, Sequence[str]]] = []
-    first: Splits | None = None
-    prints = ""
-    document: dict[str, dict[str, Any]] = {}
-    for source in found:
-        if not source.checkpoint:
-            raise DataError(f"{source.label} is a file of arrays, a teacher is a checkpoint", "name a run")
-        loaded = with_data(source, places)
-        splits, columns = loaded.splits, loaded.columns
-        assert columns is not None
-        notes += [columns.note] if columns.note else []
-        if first is None:
-            first, prints = splits, loaded.fingerprint
-            for note in loaded.notes if places.data is None else ():  # of other data they are said already
-                places.say(note)
-            document = (
-                {"data": {"name": places.data}} if places.data else {"data": loaded.checkpoint.recipe.as_dict()["data"]}
-            )
-        elif prints != loaded.fingerprint or not _same(first, splits):
-            raise DataError(
-                f"{source.label} and {found[0].label} were trained on different data, or cut differently",
-                "ask them one at a time",
-            )
-        moved = tuple(columns.number.tolist()) if columns.moves else ()
-        unnamed += [(source.label, columns.others)] if columns.by_position else []
-        parts = [part for part in ("train", "val", "test") if len(getattr(splits, part))]
-        said = {part: columns.of(_logits(source, part, places, loaded)) for part in parts}
-        teachers.append(
-            Teacher(source.label, source.sha256, said["train"], said.get("val"), said["test"], source, moved)
-        )
-    assert first is not None
-    if unnamed:
-        same.refuse_conflicts(str(places.data), unnamed, "add class_names to the data")
-    return tuple(teachers), first, document, tuple(dict.fromkeys(notes))
-
-
-def _logits(source: Source, split: str, places: Places, loaded: Loaded) -> np.ndarray:
-    """What a teacher says of a split of data that were read already."""
-    return outputs_of(source, split, {"logits"}, places, load=lambda: loaded).logits
 
 
 def _fingerprint(splits: Splits) -> str:
@@ -321,11 +283,3 @@ def _fingerprint(splits: Splits) -> str:
             found.update(f"{name} {array.dtype} {array.shape}\0".encode())
             found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
-
-
-def _same(one: Splits, other: Splits) -> bool:
-    """Whether the same data are cut alike."""
-    pairs = [(getattr(one, k), getattr(other, k)) for k in ("train", "val", "test")]
-    return one.class_names == other.class_names and all(
-        np.array_equal(a.index, b.index) and np.array_equal(a.labels, b.labels) for a, b in pairs
-    )

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fierce_tools import checkpoints, same, seeds
-from fierce_tools.errors import FierceError
+from fierce_tools.experiments._trainings import training_of, unfinished
 from fierce_tools.menu import unknown
-from fierce_tools.runs import Run, state
-from fierce_tools.seeds import Training
+from fierce_tools.runs import Run
 from fierce_tools.sources import Source
 
 
@@ -77,32 +76,6 @@ def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) 
         who, numbers = tuple(by_label[t.name] for t in counted), tuple(t.seed for t in counted)
         found[label] = Members(who, numbers, len(groups) == 1, planned, left_out)
     return found
-
-
-def training_of(source: Source) -> Training:
-    """What was trained; files of arrays and imported weights are nobody's seeds."""
-    document = checkpoints.read_document(source.path) if source.checkpoint else {}
-    if not source.checkpoint or document.get("origin"):
-        return Training(source.label, None, f"alone {source.path.resolve()}", weights=source.sha256)
-    recipe = document["recipe"]
-    found = recipe.get("train", {}).get("seed")
-    identity = seeds.identity(
-        recipe,
-        data=str(document["dataset_sha256"]),
-        taught=document.get("distillation") or {},
-        peer=source.run.info().get("peer") if source.run is not None else None,
-        more=str(document["epoch"] if source.epoch else ""),
-    )
-    return Training(source.label, found if isinstance(found, int) else None, identity, weights=source.sha256)
-
-
-def unfinished(run: Run) -> Training:
-    """A run without weights, known by its recipe alone."""
-    try:
-        document = run.recipe().as_dict()
-    except (FierceError, OSError):
-        return Training(run.name, None, f"alone {run.path}", state(run))
-    return Training(run.name, document["train"].get("seed"), same.training(document, seed=False), state(run))
 
 
 def _recipe(source: Source) -> str:

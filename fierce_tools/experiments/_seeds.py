@@ -1,38 +1,26 @@
-"""Students of several seeds as mean and standard deviation, and what experiments say in the same words."""
+"""Means over seeds in charts and tables, and what experiments say of them in the same words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from fierce_tools.report import Series
+from fierce_tools.seeds import Mean
 
 # What reports say of their sd.
 SD = "sd: standard deviation over seeds, of each seed's mean."
 
 
-def over_seeds(entries: Iterable[Mapping[str, Any]], key: str) -> tuple[float | None, float | None]:
-    """Of entries with a `seed`: the mean over seeds of each seed's mean, and its standard deviation (n - 1).
-
-    None where there are too few.
-    """
-    by_seed: dict[int, list[float]] = {}
-    for entry in entries:
-        if entry[key] is not None:
-            by_seed.setdefault(entry["seed"], []).append(entry[key])
-    means = [float(np.mean(v)) for v in by_seed.values()]
-    if not means:
-        return None, None
-    return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else None
-
-
-def band(label: str, x: Sequence[float], found: Sequence[tuple[float | None, float | None]]) -> Series:
+def band(label: str, x: Sequence[float], found: Sequence[Mean]) -> Series:
     """Means against x with one standard deviation on either side, where there is one."""
-    low = tuple(None if m is None or s is None else m - s for m, s in found)
-    high = tuple(None if m is None or s is None else m + s for m, s in found)
-    return Series(label, tuple(map(float, x)), tuple(m for m, _ in found), low, high)
+    low = tuple(None if f.mean is None or f.sd is None else f.mean - f.sd for f in found)
+    high = tuple(None if f.mean is None or f.sd is None else f.mean + f.sd for f in found)
+    return Series(label, tuple(map(float, x)), tuple(f.mean for f in found), low, high)
+
+
+def cells(found: Mean) -> tuple[float | None, float | None]:
+    """Mean and standard deviation for a table."""
+    return four(found.mean), four(found.sd)
 
 
 def formula(kd_weight: float, ce_weight: float, *, t2: bool, soft: str = "teacher") -> str:

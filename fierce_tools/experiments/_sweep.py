@@ -16,6 +16,7 @@ from fierce_tools.experiments._workshop import Workshop
 from fierce_tools.menu import unknown
 from fierce_tools.recipe import MENUS, Recipe
 from fierce_tools.report import Block, Lines, Report, Table
+from fierce_tools.seeds import Mean, mean_sd, show
 
 SECTIONS = (*recipe.SECTIONS, "distill")
 FIGURES = {
@@ -44,6 +45,10 @@ class Row:
     figures: Mapping[str, tuple[float | None, ...]]
     means: Mapping[str, tuple[float | None, float | None]]
 
+    def mean(self, figure: str) -> Mean:
+        """Mean and standard deviation of one, out of the seeds that were asked for."""
+        return mean_sd(self.figures[figure], self.asked)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -63,8 +68,8 @@ class Sweep:
                 heads = (*map(short, self.grid), "n", *(FIGURES[k] for k in keys))
                 lines = []
                 for row in self.rows:
-                    figures = (_spread(row.figures[f"{split}_{k}"]) for k in keys)
-                    lines.append((*map(_cell, row.values.values()), _count(row), *figures))
+                    figures = (show(row.figures[f"{split}_{k}"]) for k in keys)
+                    lines.append((*map(_cell, row.values.values()), row.mean("test_accuracy").count, *figures))
                 blocks.append(Table(title, heads, tuple(lines)))
         chart = self._chart()
         if chart is not None:
@@ -76,16 +81,16 @@ class Sweep:
         axis = next((k for k, v in self.grid.items() if len(v) > 2 and all(_is_number(x) for x in v)), None)
         if axis is None or not any(v is not None for r in self.rows for v in r.figures["test_accuracy"]):
             return None
-        by: dict[str, list[tuple[float, float | None, float | None]]] = {}
+        by: dict[str, list[tuple[float, Mean]]] = {}
         for row in self.rows:
             label = ", ".join(f"{short(k)} {word(v)}" for k, v in row.values.items() if k != axis)
-            by.setdefault(label, []).append((float(row.values[axis]), *row.means["test_accuracy"]))
+            by.setdefault(label, []).append((float(row.values[axis]), row.mean("test_accuracy")))
         if len(by) > MOST_LINES:
             return None
         series = []
         for label, points in by.items():
             points.sort(key=lambda point: point[0])
-            series.append(band(label or "test accuracy", [p[0] for p in points], [p[1:] for p in points]))
+            series.append(band(label or "test accuracy", [at for at, _ in points], [mean for _, mean in points]))
         values = [float(v) for v in self.grid[axis]]
         far = min(values) > 0 and max(values) / min(values) >= 20
         return Lines(f"Test accuracy against {short(axis)}", short(axis), "accuracy", tuple(series), log_x=far)
@@ -160,8 +165,6 @@ def cells(
 
 def sweep(workshop: Workshop, grid: Mapping[str, tuple[Any, ...]], planned: Sequence[Cell]) -> Sweep:
     """Train the cells and gather their figures; those that fail are told of in `failed`."""
-    from fierce_tools.experiments._compare import mean_sd
-
     ended = workshop.train(planned)
     rows: dict[tuple[Any, ...], list[Ended]] = {}
     for end in ended:
@@ -172,7 +175,7 @@ def sweep(workshop: Workshop, grid: Mapping[str, tuple[Any, ...]], planned: Sequ
         names = [f"{split}_{key}" for split in SPLITS for key in FIGURES]
         runs = tuple(end.run.name for end in members if end.run is not None and end.error is None)
         by_name = {name: tuple(f.get(name) for f in figures) for name in names}
-        means = {name: mean_sd(values) for name, values in by_name.items()}
+        means = {name: (found.mean, found.sd) for name, values in by_name.items() for found in (mean_sd(values),)}
         made.append(Row(members[0].cell.varied, runs, len(members), by_name, means))
     failed = tuple(f"Failed: {end.cell.label}: {end.error}." for end in ended if end.error is not None)
     return Sweep(grid, tuple(dict.fromkeys(cell.seed for cell in planned)), tuple(made), failed)
@@ -189,17 +192,6 @@ def _option(section: str, name: str, chosen: Sequence[str]) -> Option:
         return owned[0]
     first = chosen[0] if chosen and section in MENUS else None
     return recipe.spec(section, first).option(name)  # says which there are
-
-
-def _spread(values: Sequence[float | None]) -> Any:
-    from fierce_tools.experiments._compare import spread
-
-    return spread(values)
-
-
-def _count(row: Row) -> str | int:
-    done = sum(v is not None for v in row.figures["test_accuracy"])
-    return done if done == row.asked else f"{done} of {row.asked}"
 
 
 def _cell(value: Any) -> Any:

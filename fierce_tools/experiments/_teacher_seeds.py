@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from fierce_tools import checkpoints
-from fierce_tools.experiments._rows import grouped
+from fierce_tools.experiments._trainings import identity_of, seed_of
 from fierce_tools.sources import Source
 
 # Teachers that are named one by one.
@@ -14,7 +13,21 @@ NAMED = 6
 
 def same_training(sources: Sequence[Source]) -> list[list[Source]]:
     """Checkpoints in groups whose recipes differ in the seed alone."""
-    return [*grouped(sources, "seed").values()]
+    found: dict[str, list[Source]] = {}
+    for source in sources:
+        found.setdefault(identity_of(source), []).append(source)
+    return [*found.values()]
+
+
+def pooled_note(recipes: Mapping[str, Sequence[Source]], students: int) -> str:
+    """How many teachers of each recipe there are by its label, of which seeds, and how many students of each."""
+    each = f"{students} student{'' if students == 1 else 's'} of each"
+    parts = []
+    for label, members in recipes.items():
+        own = seeds([s for m in members if (s := seed_of(m)) is not None])
+        parts.append(f"{label}: {len(members)} teachers of one recipe ({own})" if len(members) > 1
+                     else f"{label}: one teacher ({own})")  # fmt: skip
+    return f"Teachers: {'; '.join(parts)}, {each}."
 
 
 def note(teachers: Sequence[Source]) -> str:
@@ -27,13 +40,6 @@ def note(teachers: Sequence[Source]) -> str:
         what = f"one checkpoint{each}, of unknown seed" if seeds[0] is None else f"one seed{each} (seed {seeds[0]})"
         return f"Teacher{'s' if each else ''}: {what}; {alone}."
     return f"Teachers: {'; '.join(map(_told, _shortened(groups)))}; {alone}, for each teacher."
-
-
-def seed_of(source: Source) -> int | None:
-    """The seed a checkpoint was trained with; None where it was imported."""
-    train = checkpoints.read_document(source.path)["recipe"].get("train")
-    seed = train.get("seed") if isinstance(train, dict) else None
-    return seed if isinstance(seed, int) else None
 
 
 def seeds(numbers: Sequence[int]) -> str:

@@ -13,11 +13,11 @@ from fierce_tools.analysis._soft import check_temperatures, entropies
 from fierce_tools.analysis.entropy import ALPHAS, alpha_of, smoothing_entropy
 from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments._cells import Cell
-from fierce_tools.experiments._compare import mean_sd
 from fierce_tools.experiments._loading import Places, outputs_of
-from fierce_tools.experiments._seeds import SD, band, four
+from fierce_tools.experiments._seeds import SD, band, cells, four
 from fierce_tools.experiments._workshop import Workshop, setting, source_of
 from fierce_tools.report import Block, Heat, Lines, Report, Series, Table
+from fierce_tools.seeds import Mean, mean_sd
 
 # Of the curves; the largest is where α = 1 stands on their axis.
 TEMPERATURES = tuple(range(1, 21))
@@ -30,7 +30,8 @@ class BatchEpochs:
     """Entropies (nats) and test accuracies (fractions): one entry of `found` for each model, batch size, epochs, seed.
 
     An entry has the mean `entropy` of softmax(z/T) over the split at `temperature`, its `curve` over `temperatures`,
-    the `steps` that were taken, and the `run` it comes from. `failed` names runs that could not be trained.
+    the `steps` that were taken, and the `run` it comes from. `failed` names runs that could not be trained; `seeds` is
+    how many runs there should be of each.
     """
 
     found: tuple[dict[str, Any], ...]
@@ -40,6 +41,7 @@ class BatchEpochs:
     everything: int
     failed: tuple[str, ...]
     notes: tuple[str, ...]
+    seeds: int = 1
 
     def report(self) -> Report:
         """Heat tables of batch sizes and epochs, lines along both, and every curve beside label smoothing's."""
@@ -48,9 +50,9 @@ class BatchEpochs:
         blocks: list[Block] = []
         for key, title in (("entropy", f"entropy at {at} (nats)"), ("accuracy", "test accuracy")):
             for model in models:
-                cells = tuple(tuple(self._mean(key, model, b, e)[0] for e in epochs) for b in sizes)
-                heads = tuple(map(_epochs, epochs))
-                blocks.append(Heat(f"{model}: {title}", tuple(map(self._size, sizes)), heads, cells))
+                values = tuple(tuple(self._mean(key, model, b, e).mean for e in epochs) for b in sizes)
+                names = tuple(map(self._size, sizes))
+                blocks.append(Heat(f"{model}: {title}", names, tuple(map(_epochs, epochs)), values))
         named = {m: f"{m}, " if len(models) > 1 else "" for m in models}
         each = max(1, MOST_LINES // len(models))
         by_size = tuple(
@@ -65,14 +67,16 @@ class BatchEpochs:
             blocks.append(Lines(f"Entropy at {at}, batch size", "batch size", "nats", by_size, log_x=far(sizes)))
         if len(epochs) > 1:
             blocks.append(Lines(f"Entropy at {at}, epochs", "epochs", "nats", by_epochs, log_x=far(epochs)))
-        heads = ("model", "batch size", "steps", "entropy (nats)", "sd", "same as α", "accuracy", "sd")
+        counted = ("n",) if self.seeds > 1 else ()
+        heads = ("model", "batch size", "steps", "entropy (nats)", "sd", "same as α", "accuracy", "sd", *counted)
         rows, last = [], epochs[-1]
         for model in models:
             for b in sizes:
                 entropy, accuracy = (self._mean(k, model, b, last) for k in ("entropy", "accuracy"))
-                alpha = None if entropy[0] is None else alpha_of(entropy[0], self.classes)
-                steps = self._mean("steps", model, b, last)[0]
-                rows.append((model, b, steps, *map(four, (*entropy, alpha, *accuracy))))
+                alpha = None if entropy.mean is None else alpha_of(entropy.mean, self.classes)
+                steps = self._mean("steps", model, b, last).mean
+                count = (entropy.count,) if counted else ()
+                rows.append((model, b, steps, *cells(entropy), four(alpha), *cells(accuracy), *count))
         title = f"After {_epochs(last)}, at {at}, and the label smoothing of the same entropy"
         blocks.append(Table(title, heads, tuple(rows)))
         blocks.append(self._form(models, sizes, epochs))
@@ -99,8 +103,8 @@ class BatchEpochs:
     def _of(self, model: str, batch: int, epochs: int) -> list[dict[str, Any]]:
         return [e for e in self.found if (e["model"], e["batch"], e["epochs"]) == (model, batch, epochs)]
 
-    def _mean(self, key: str, model: str, batch: int, epochs: int) -> tuple[float | None, float | None]:
-        return mean_sd([e[key] for e in self._of(model, batch, epochs)])
+    def _mean(self, key: str, model: str, batch: int, epochs: int) -> Mean:
+        return mean_sd((e[key] for e in self._of(model, batch, epochs)), self.seeds)
 
     def _size(self, batch: int) -> str:
         return f"batch {batch}{' (all)' if batch == self.everything else ''}"
@@ -172,14 +176,14 @@ def batch_epochs(
             )  # fmt: skip
     notes = _notes(cells[0].made, batch_sizes, everything, on, seeds)
     return BatchEpochs(
-        tuple(found), temperature, TEMPERATURES, len(data.class_names), everything, failed, notes
+        tuple(found), temperature, TEMPERATURES, len(data.class_names), everything, failed, notes, seeds
     )  # fmt: skip
 
 
 def _notes(made: recipe.Recipe, asked: Sequence[int], everything: int, split: str, seeds: int) -> tuple[str, ...]:
     many = f"{seeds} seeds ({', '.join(map(str, range(seeds)))})" if seeds > 1 else "one seed (0)"
     notes = [f"Soft labels of the {split} split; {setting(made)}, {many}. A larger batch takes fewer steps an epoch."]
-    notes += [SD] if seeds > 1 else []
+    notes += [f"{SD} It is over whole runs."] if seeds > 1 else []
     larger = [str(b) for b in asked if b > everything]
     if larger:
         notes.append(f"There are {everything:,} training examples: batches of {', '.join(larger)} are one of all.")

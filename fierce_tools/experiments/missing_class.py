@@ -10,11 +10,16 @@ import numpy as np
 
 from fierce_tools.analysis._classes import number_of
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._lab import Lab, Teacher
-from fierce_tools.experiments._seeds import SD, band, formula, four, over_seeds
+from fierce_tools.experiments import _pooled
+from fierce_tools.experiments._lab import Lab
+from fierce_tools.experiments._seeds import band, formula, four
+from fierce_tools.experiments._teachers import UNTAUGHT, Teacher
 from fierce_tools.outputs import Outputs
-from fierce_tools.report import Heat, Lines, Report, Table
+from fierce_tools.report import Cell, Heat, Lines, Report, Table
 from fierce_tools.training.ensemble import Student
+
+# Those that are pooled; the last three with the bias alone.
+FIGURES = ("missing", "overall", "missing_corrected", "overall_corrected", "bias")
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class MissingClass:
     An entry has its `teacher` (or "smoothed labels"), its `temperature` or `alpha`, what was dropped, its `seed`, the
     accuracy on the dropped classes' test images (`missing`) and on all (`overall`), and both with the `bias` that does
     best on validation added to the dropped classes' logits, where there is a validation split. `errors` and
-    `errors_missing` are the same two as numbers of test images that are taken for another class.
+    `errors_missing` are the same two as numbers of test images that are taken for another class. With --teacher-seeds
+    it has the `recipe` of its teacher, and `pooled` an entry for each recipe, condition and figure (see _pooled.pool).
     """
 
     found: tuple[dict[str, Any], ...]
@@ -33,35 +39,55 @@ class MissingClass:
     bias_correction: bool
     setting: str
     notes: tuple[str, ...] = ()
+    pooled: tuple[dict[str, Any], ...] = ()
 
     def report(self) -> Report:
         """Heat tables of classes and temperatures, their means as lines, and a table."""
-        heats, lines, rows = [], [], []
+        heats, lines = [], []
+        rows: list[tuple[Cell, ...]] = []
+        who, fold = ("recipe" if self.pooled else "teacher"), _pooled.folded(bool(self.pooled))
         values = tuple(dict.fromkeys(e[self.by] for e in self.found))
-        heads = tuple(f"{'T' if self.by == 'temperature' else 'α'}={v:g}" for v in values)
-        for teacher in dict.fromkeys(e["teacher"] for e in self.found):
+        heads = tuple(f"{self._axis}={v:g}" for v in values)
+        for teacher in dict.fromkeys(e[who] for e in self.found):
             for suffix, title in self._kinds():
-                of = {v: [e for e in self.found if e["teacher"] == teacher and e[self.by] == v] for v in values}
+                of = {v: [e for e in self.found if e[who] == teacher and e[self.by] == v] for v in values}
                 key, name = f"missing{suffix}", f"{teacher}{title}"
                 cells = [
-                    tuple(over_seeds([e for e in of[v] if e["dropped"] == d], key)[0] for v in values)
-                    for d in self.dropped
+                    tuple(fold([e for e in of[v] if e["dropped"] == d], key).mean for v in values) for d in self.dropped
                 ]
-                means = [over_seeds(of[v], key) for v in values]
+                means = [fold(of[v], key) for v in values]
                 if len(self.dropped) > 1:
-                    cells.append(tuple(mean for mean, _ in means))
+                    cells.append(tuple(mean.mean for mean in means))
                 names = (*self.dropped, *(("mean",) if len(self.dropped) > 1 else ()))
                 heats.append(Heat(f"{name}: missing class, accuracy", names, heads, tuple(cells)))
                 lines.append(band(name, values, means))
-                for v, (missing, sd) in zip(values, means, strict=True):
-                    overall, other = over_seeds(of[v], f"overall{suffix}")
-                    bias = over_seeds(of[v], "bias")[0] if suffix else None
-                    rows.append((name, v, *map(four, (missing, sd, overall, other, bias))))
+                for v, missing in zip(values, means, strict=True):
+                    overall = fold(of[v], f"overall{suffix}")
+                    bias = fold(of[v], "bias").mean if suffix else None
+                    rows.append((name, v, *map(four, (missing.mean, missing.sd, overall.mean, overall.sd, bias))))
         chart = Lines("Accuracy on a class never seen", self.by, "accuracy", tuple(lines))
-        columns = ("teacher", "T" if self.by == "temperature" else "α", "missing", "sd", "overall", "sd", "bias")
+        tables = self._of_recipes() if self.pooled else (self._of_teachers(rows),)
+        notes = (*_pooled.notes(self.pooled), *self.notes, self.setting)
+        return Report("Missing class", (*heats, chart, *tables), notes)
+
+    def _of_teachers(self, rows: Sequence[tuple[Cell, ...]]) -> Table:
+        columns = ("teacher", self._axis, "missing", "sd", "overall", "sd", "bias")
         used = columns if self.bias_correction else columns[:-1]
-        table = Table("Accuracy: means over what was dropped", used, tuple(row[: len(used)] for row in rows))
-        return Report("Missing class", (*heats, chart, table), (SD, *self.notes, self.setting))
+        return Table("Accuracy: means over what was dropped", used, tuple(row[: len(used)] for row in rows))
+
+    def _of_recipes(self) -> tuple[Table, ...]:
+        named = {"missing": "Accuracy on classes never seen", "overall": "Accuracy on all classes"}
+        if self.bias_correction:
+            named |= {f"{key}_corrected": f"{title}, with bias" for key, title in named.items()}
+            named["bias"] = "Bias of the missing logits"
+        axes = {self.by: self._axis}
+        return tuple(
+            _pooled.table(title, self.pooled, key, key.partition("_")[0], axes) for key, title in named.items()
+        )
+
+    @property
+    def _axis(self) -> str:
+        return "T" if self.by == "temperature" else "α"
 
     def _kinds(self) -> list[tuple[str, str]]:
         return [("", ""), *([("_corrected", ", with bias")] if self.bias_correction else [])]
@@ -118,14 +144,13 @@ def missing_class(
             common: dict[str, Any] = {"seed": seed, "rows": kept[name], **weights}
             if labels == "smoothed":
                 for alpha in alphas:
-                    conditions.append({"teacher": "smoothed labels", "alpha": alpha, "dropped": name, "seed": seed})
+                    about = {**UNTAUGHT, "teacher": "smoothed labels", "alpha": alpha}
+                    conditions.append({**about, "dropped": name, "seed": seed})
                     students.append(Student(alpha=alpha, **common))
                 continue
             for number, teacher in enumerate(checkpoints):
                 for temperature in temperatures:
-                    conditions.append(
-                        {"teacher": teacher.label, "temperature": temperature, "dropped": name, "seed": seed}
-                    )
+                    conditions.append({**teacher.named, "temperature": temperature, "dropped": name, "seed": seed})
                     students.append(Student(teacher=number, temperature=temperature, **common))
 
     def judge(number: int, val: Outputs | None, test: Outputs) -> dict[str, Any]:
@@ -138,7 +163,8 @@ def missing_class(
     by = "alpha" if smoothed else "temperature"
     untaught = replace(lab, teachers=()) if smoothed else lab
     notes = untaught.notes("missing-class", kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
-    return MissingClass(found, by, tuple(dropped), bias_correction, f"{said_loss}; {lab.setting()}", notes)
+    pooled = _pooled.pool(found, (by,), FIGURES if bias_correction else FIGURES[:2])
+    return MissingClass(found, by, tuple(dropped), bias_correction, f"{said_loss}; {lab.setting()}", notes, pooled)
 
 
 def judged(dropped: Sequence[int], val: Outputs | None, test: Outputs) -> dict[str, Any]:

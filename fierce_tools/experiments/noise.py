@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,12 +12,15 @@ from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.analysis._soft import probabilities
 from fierce_tools.analysis.entropy import alpha_of, entropy
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments import _pooled
+from fierce_tools.experiments._lab import Lab
 from fierce_tools.experiments._noise import variances
-from fierce_tools.experiments._seeds import SD, band, formula, four, over_seeds
+from fierce_tools.experiments._seeds import band, cells, formula, four
 from fierce_tools.experiments._selection import select
+from fierce_tools.experiments._teachers import UNTAUGHT, Teacher
 from fierce_tools.outputs import Outputs
-from fierce_tools.report import Lines, Report, Table
+from fierce_tools.report import Cell, Lines, Report, Series, Table
+from fierce_tools.seeds import Mean, by_seed, mean_sd
 from fierce_tools.training.ensemble import Student
 
 
@@ -29,57 +32,71 @@ class Noise:
     many examples of each class it was given (`per_class`, None: all), its `seed` and `accuracy`. One of `variances` has
     `labels`, `noise_scale` and `per_class`, and of the soft labels there: `entropy` (nats), `confidence`,
     `row_variance` within an example and `column_variance` within a class, both of the similarity labels, and
-    `induced`, the part that differs between two draws of the noise; without noise all variance is natural.
+    `induced`, the part that differs between two draws of the noise; without noise all variance is natural. Both
+    name the `teacher`, if the labels are one's, and with --teacher-seeds its `recipe`; `pooled` has an entry for each
+    recipe, scale and size then (see _pooled.pool).
     """
 
     found: tuple[dict[str, Any], ...]
     variances: tuple[dict[str, Any], ...]
     kind: str
     notes: tuple[str, ...]
+    pooled: tuple[dict[str, Any], ...] = ()
 
     def report(self) -> Report:
         """Accuracy against the scale of the noise, and a table with the variances."""
-        groups: dict[tuple[str, int | None], list[float]] = {}
+        fold = _pooled.folded(bool(self.pooled))
+        groups: dict[tuple[str, int | None], dict[float, None]] = {}
         for v in self.variances:
-            groups.setdefault((v["labels"], v["per_class"]), []).append(v["noise_scale"])
+            groups.setdefault((self._row(v), v["per_class"]), {})[v["noise_scale"]] = None
         several = len({n for _, n in groups}) > 1
-        lines, rows = [], []
+        lines: list[Series] = []
+        rows: list[tuple[Cell, ...]] = []
+        more: list[tuple[tuple[Cell, ...], Mean]] = []
         for (labels, n), scales in groups.items():
-            found = [e for e in self.found if (e["labels"], e["per_class"]) == (labels, n)]
-            means = [over_seeds([e for e in found if e["noise_scale"] == s], "accuracy") for s in scales]
+            of = {s: [e for e in self.found if self._is(e, labels, n, s)] for s in scales}
+            means = [(by_seed if of[s][0]["recipe"] is None else fold)(of[s], "accuracy") for s in scales]
             size = "all" if n is None else n
-            lines.append(band(f"{labels}, {size} a class" if several else labels, scales, means))
-            own = [v for v in self.variances if (v["labels"], v["per_class"]) == (labels, n)]
-            for v, (mean, sd) in zip(own, means, strict=True):
-                parts = [
-                    v[key] and float(f"{round(v[key], 12):.3g}")
-                    for key in ("row_variance", "column_variance", "induced")
-                ]
-                rows.append((labels, size, v["noise_scale"], four(v["entropy"]), four(v["confidence"]),
-                             *parts, four(mean), four(sd)))  # fmt: skip
+            lines.append(band(f"{labels}, {size} a class" if several else labels, [*scales], means))
+            for s, mean in zip(scales, means, strict=True):
+                about = (labels, size, s)
+                rows.append((*about, *_figures([v for v in self.variances if self._is(v, labels, n, s)]), *cells(mean)))
+                more += [(about, mean)] if of[s][0]["recipe"] is None else []
         chart = Lines(f"Student accuracy against {self.kind} noise", "scale of the noise", "accuracy", tuple(lines))
-        heads = (
-            "labels",
-            "per class",
-            "noise",
-            "entropy",
-            "conf.",
-            "row var.",
-            "col. var.",
-            "induced",
-            "accuracy",
-            "sd",
+        heads = ("labels", "per class", "noise", "entropy", "conf.", "row var.", "col. var.", "induced")
+        tables: tuple[Table, ...]
+        if self.pooled:
+            axes = {"per_class": "per class", "noise_scale": "noise"}
+            sized = [
+                {**row, "per_class": "all" if row["per_class"] is None else row["per_class"]} for row in self.pooled
+            ]
+            tables = (
+                Table("Soft labels with noise, means over teachers", heads, tuple(row[: len(heads)] for row in rows)),
+                _pooled.table("Student accuracy", sized, "accuracy", "accuracy", axes, more),
+            )
+        else:
+            tables = (Table("Soft labels with noise, and their students", (*heads, "accuracy", "sd"), tuple(rows)),)
+        notes = (
+            "Entropy in nats; variances are of the similarity labels, within an example (row) and within a class "
+            "(column); induced: of the same label over draws of the noise.",
+            *_pooled.notes(self.pooled),
+            *self.notes,
         )
-        return Report(
-            "Noisy soft labels",
-            (chart, Table("Soft labels with noise, and their students", heads, tuple(rows))),
-            (
-                "Entropy in nats; variances are of the similarity labels, within an example (row) and within a class "
-                "(column); induced: of the same label over draws of the noise.",
-                SD,
-                *self.notes,
-            ),
-        )
+        return Report("Noisy soft labels", (chart, *tables), notes)
+
+    def _row(self, entry: dict[str, Any]) -> str:
+        return str(entry["recipe"] if self.pooled and entry["recipe"] is not None else entry["labels"])
+
+    def _is(self, entry: dict[str, Any], labels: str, per_class: int | None, scale: float) -> bool:
+        return (self._row(entry), entry["per_class"], entry["noise_scale"]) == (labels, per_class, scale)
+
+
+def _figures(variances: Sequence[dict[str, Any]]) -> tuple[Cell, ...]:
+    """Entropy, confidence and variances of soft labels for a table; the means over several teachers."""
+    means = {k: mean_sd(v[k] for v in variances).mean for k in
+             ("entropy", "confidence", "row_variance", "column_variance", "induced")}  # fmt: skip
+    parts = [v and float(f"{round(v, 12):.3g}") for v in [*means.values()][2:]]
+    return four(means["entropy"]), four(means["confidence"]), *parts
 
 
 def noise(
@@ -119,7 +136,7 @@ def noise(
         for n in sizes or (None,):
             rows = [None if n is None else _rows(source.by, truth, n, temperature, seed) for seed in lab.each_seed]
             for scale in source.scales:
-                about = {"labels": source.name, "noise_scale": scale, "per_class": n}
+                about = {"labels": source.name, **source.named, "noise_scale": scale, "per_class": n}
                 part = slice(None) if rows[0] is None else rows[0]
                 measured.append(about | asdict(variances(source.soft[part], truth[part], noise, scale)))
                 conditions += [{**about, "seed": seed} for seed in lab.each_seed]
@@ -140,14 +157,20 @@ def noise(
         notes.append("Without a checkpoint the examples are a random draw of each class, by seed.")
     notes.append(lab.setting())
     notes += lab.notes("noise", temperature=temperature, kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
-    return Noise(tuple(c | a for c, a in zip(conditions, said, strict=True)), tuple(measured), noise, tuple(notes))
+    found = tuple(c | a for c, a in zip(conditions, said, strict=True))
+    pooled = _pooled.pool(found, ("per_class", "noise_scale"), ("accuracy",))
+    return Noise(found, tuple(measured), noise, tuple(notes), pooled)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Soft labels [N, C] of training examples: name, a student's own options, scales, and who chooses the examples."""
+    """Soft labels [N, C] of training examples: name, a student's own options, scales, and who chooses the examples.
+
+    `named` is what entries say of the teacher whose labels they are.
+    """
 
     name: str
+    named: Mapping[str, Any]
     own: dict[str, Any]
     scales: tuple[float, ...]
     soft: np.ndarray
@@ -167,7 +190,7 @@ def _sources(
     for number, teacher in enumerate(checkpoints):
         own = {"teacher": number, "temperature": temperature}
         soft = probabilities(teacher.train, temperature)
-        found[teacher.label] = _Source(teacher.label, own, (0.0,) if smoothed else scales, soft, teacher)
+        found[teacher.label] = _Source(teacher.label, teacher.named, own, (0.0,) if smoothed else scales, soft, teacher)
     choosers: Sequence[Teacher | None] = checkpoints or (None,)
     for by in choosers if smoothed else ():
         if alpha is not None:
@@ -176,8 +199,11 @@ def _sources(
             assert by is not None
             same = alpha_of(entropy(by.train, temperatures=(temperature,)).mean[0], classes)
         name = f"smoothed α={same:.3g}"
+        named, key = UNTAUGHT, name
+        if alpha is None and by is not None and by.recipe is not None:  # each teacher of a recipe has its own α
+            named, key = {**by.named, "recipe": f"smoothed as {by.recipe}"}, f"{name} {by.label}"
         label = np.eye(classes)[truth] * (1 - same) + same / classes
-        found.setdefault(name, _Source(name, {"alpha": same}, scales, label, by))
+        found.setdefault(key, _Source(name, named, {"alpha": same}, scales, label, by))
     return [*found.values()]
 
 

@@ -10,13 +10,16 @@ import numpy as np
 
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.errors import UsageError
+from fierce_tools.experiments import _pooled
 from fierce_tools.experiments._compare import compare
-from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._lab import Lab
 from fierce_tools.experiments._rank import Rank, rank
-from fierce_tools.experiments._seeds import SD, formula, four, over_seeds
+from fierce_tools.experiments._seeds import SD, formula, four
+from fierce_tools.experiments._teachers import Teacher
 from fierce_tools.menu import unknown
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Cell, Points, Report, Series, Table
+from fierce_tools.seeds import by_seed, mean_sd, show
 from fierce_tools.training.ensemble import Student
 
 # By the name of its figure in `compare`, what a statistic is called here.
@@ -41,13 +44,16 @@ class Predictors:
 
     An entry of `teachers` has `teacher`, `statistics` (None for what cannot be had), the mean `accuracy` over its
     students' seeds and its `sd`. `ranks` has for each statistic Spearman's ρ over `n` teachers, its 95 % bootstrap
-    interval and `p`, how often chance orders as many teachers at least as well; None where there is none.
+    interval and `p`, how often chance orders as many teachers at least as well; None where there is none. With
+    --teacher-seeds ranks are of recipes, whose statistics and accuracies are means over teachers: `pooled` has for each
+    `recipe` those `statistics`, and its students' accuracy with both spreads (see _pooled.pool).
     """
 
     teachers: tuple[dict[str, Any], ...]
     ranks: dict[str, Rank | None]
     temperature: float
     notes: tuple[str, ...]
+    pooled: tuple[dict[str, Any], ...] = ()
 
     def report(self) -> Report:
         """A table of correlations, one of teachers, and student accuracy against each statistic."""
@@ -58,25 +64,45 @@ class Predictors:
             else:
                 interval = "–" if found.low is None else f"{found.low:+.2f} … {found.high:+.2f}"
                 rows.append((self._called(key), found.rho and round(found.rho, 3), interval, four(found.p), found.n))
+        one = "recipe" if self.pooled else "teacher"
         correlations = Table(
-            "Rank correlation with student accuracy", ("statistic of the teacher", "Spearman's ρ", "95 %", "p", "n"),
+            "Rank correlation with student accuracy", (f"statistic of the {one}", "Spearman's ρ", "95 %", "p", "n"),
             tuple(rows),
         )  # fmt: skip
         there = [key for key, found in self.ranks.items() if found is not None]
-        heads = ("teacher", *(self._called(key) for key in there), "student", "sd")
-        table = Table("Teachers and their students", heads, tuple(
-            (t["teacher"], *(four(t["statistics"][key]) for key in there), four(t["accuracy"]), four(t["sd"]))
-            for t in self.teachers
-        ))  # fmt: skip
+        tables = self._of_recipes(there) if self.pooled else (self._of_teachers(there),)
+        points = [(r["recipe"], r["statistics"], r["mean"]) for r in self.pooled]
+        points = points or [(t["teacher"], t["statistics"], t["accuracy"]) for t in self.teachers]
         drawn = sorted(there, key=lambda key: -abs(self._rho(key)))[:DRAWN]
         charts = tuple(
             Points(f"Students by {self._called(key)}", self._called(key), "student accuracy", tuple(
-                Series(t["teacher"], (t["statistics"][key],), (t["accuracy"],)) for t in self.teachers
-                if t["statistics"][key] is not None
+                Series(label, (statistics[key],), (reached,)) for label, statistics, reached in points
+                if statistics[key] is not None
             ))
             for key in drawn
         )  # fmt: skip
-        return Report("Predictors of a good teacher", (correlations, table, *charts), (SD, *self.notes))
+        notes = (_pooled.NOTE.partition(" Bands")[0] if self.pooled else SD, *self.notes)
+        return Report("Predictors of a good teacher", (correlations, *tables, *charts), notes)
+
+    def _of_teachers(self, there: Sequence[str]) -> Table:
+        heads = ("teacher", *map(self._called, there), "student", "sd")
+        return Table("Teachers and their students", heads, tuple(
+            (t["teacher"], *(four(t["statistics"][key]) for key in there), four(t["accuracy"]), four(t["sd"]))
+            for t in self.teachers
+        ))  # fmt: skip
+
+    def _of_recipes(self, there: Sequence[str]) -> tuple[Table, ...]:
+        rows = []
+        for recipe in dict.fromkeys(t["recipe"] for t in self.teachers):
+            own = [t["statistics"] for t in self.teachers if t["recipe"] == recipe]
+            rows.append((recipe, *(show(s[key] for s in own) for key in there)))
+        title = "Teachers of each recipe" + (
+            ", mean ± sd over teachers" if any(r["teachers"] > 1 for r in self.pooled) else ""
+        )
+        return (
+            Table(title, ("recipe", *map(self._called, there)), tuple(rows)),
+            _pooled.table("Student accuracy", self.pooled, "accuracy", "accuracy", {}),
+        )
 
     def _rho(self, key: str) -> float:
         found = self.ranks[key]
@@ -106,8 +132,11 @@ def predictors(
     of vectors, is left out. Raises UsageError for fewer than 3 checkpoints. Source: the statistics are of Müller et al.
     2019, Shen et al. 2021, Vats 2021; Spearman 1904.
     """
-    if len(checkpoints) < FEWEST:
-        raise UsageError(f"predictors rank teachers, and there are {len(checkpoints)}", f"name {FEWEST} or more")
+    points, what = len({t.recipe or t.label for t in checkpoints}), "teachers"
+    if any(t.recipe is not None for t in checkpoints):
+        what = "recipes"
+    if points < FEWEST:
+        raise UsageError(f"predictors rank {what}, and there are {points}", f"name {FEWEST} or more")
     for key in skip:
         if key not in STATISTICS:
             raise unknown("statistic", key, tuple(STATISTICS))
@@ -117,7 +146,7 @@ def predictors(
     own: dict[str, Any] = {
         "temperature": temperature, "kd_weight": kd_weight, "ce_weight": ce_weight, "t2": t2, "lr": lab.lr,
     }  # fmt: skip
-    conditions = [{"teacher": t.label, "seed": s} for t in checkpoints for s in lab.each_seed]
+    conditions = [{**t.named, "seed": s} for t in checkpoints for s in lab.each_seed]
     students = [Student(teacher=k, seed=s, **own) for k in range(len(checkpoints)) for s in lab.each_seed]
 
     def judge(number: int, val: Outputs | None, test: Outputs) -> dict[str, Any]:
@@ -127,17 +156,30 @@ def predictors(
     found = [c | a for c, a in zip(conditions, said, strict=True)]
     teachers: list[dict[str, Any]] = []
     for teacher in checkpoints:
-        mean, sd = over_seeds([e for e in found if e["teacher"] == teacher.label], "accuracy")
-        about = {"teacher": teacher.label, "statistics": statistics[teacher.label]}
-        teachers.append(about | {"accuracy": mean, "sd": sd})
+        mean = by_seed([e for e in found if e["teacher"] == teacher.label], "accuracy")
+        about = {**teacher.named, "statistics": statistics[teacher.label]}
+        teachers.append(about | {"accuracy": mean.mean, "sd": mean.sd})
+    pooled = [
+        {**row, "statistics": _means([t["statistics"] for t in teachers if t["recipe"] == row["recipe"]])}
+        for row in _pooled.pool(found, (), ("accuracy",))
+    ]
+    ranked = [(r["statistics"], r["mean"]) for r in pooled] or [(t["statistics"], t["accuracy"]) for t in teachers]
     ranks = {}
     for key in STATISTICS:
         if key not in skip:
-            pairs = [(t["statistics"][key], t["accuracy"]) for t in teachers if t["statistics"][key] is not None]
+            pairs = [(own[key], reached) for own, reached in ranked if own[key] is not None]
             ranks[key] = rank(pairs, bootstrap) if len(pairs) >= FEWEST else None
     notes = [*missing, f"{formula(kd_weight, ce_weight, t2=t2)}, T = {temperature:g}; {lab.setting()}"]
     notes += lab.notes("predictors", temperature=temperature, kd_weight=kd_weight, ce_weight=ce_weight, t2=t2)
-    return Predictors(tuple(teachers), ranks, temperature, (_caution(len(checkpoints)), *notes))
+    caution = _caution(points, what)
+    return Predictors(tuple(teachers), ranks, temperature, (caution, *notes), tuple(pooled))
+
+
+def _means(each: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """The means over teachers of every statistic that all of them have."""
+    return {
+        key: mean_sd(s[key] for s in each).mean if all(s[key] is not None for s in each) else None for key in each[0]
+    }
 
 
 def _statistics(
@@ -158,14 +200,14 @@ def _statistics(
     return found, tuple(notes)
 
 
-def _caution(n: int) -> str:
-    """What a correlation over n teachers can and cannot say."""
+def _caution(n: int, what: str) -> str:
+    """What a correlation over n teachers, or recipes, can and cannot say."""
     if n >= 20:
-        return f"n = {n} teachers; a rank correlation is no cause."
+        return f"n = {n} {what}; a rank correlation is no cause."
     least = 2 / np.prod(np.arange(1, n + 1, dtype=float))
     by_chance = "1" if least >= 1 else f"{least:.2g}"
     return (
-        f"n = {n} teachers: perfect order, up or down, comes by chance with probability {by_chance} (and then no draw "
+        f"n = {n} {what}: perfect order, up or down, comes by chance with probability {by_chance} (and then no draw "
         "of them has another: there is no interval), and several statistics are tried at once. Take this as a hint, "
-        "not as evidence, and add teachers."
+        f"not as evidence, and add {what}."
     )

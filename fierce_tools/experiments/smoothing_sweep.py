@@ -14,13 +14,14 @@ from fierce_tools.analysis.smoothness import smoothness
 from fierce_tools.errors import TrainingError, UsageError
 from fierce_tools.experiments import _teacher_seeds
 from fierce_tools.experiments._cells import Cell
-from fierce_tools.experiments._compare import mean_sd
-from fierce_tools.experiments._lab import Lab, Teacher
+from fierce_tools.experiments._lab import Lab
 from fierce_tools.experiments._loading import Places, outputs_of
-from fierce_tools.experiments._seeds import SD, band, formula, four
+from fierce_tools.experiments._seeds import SD, band, cells, formula
+from fierce_tools.experiments._teachers import Teacher
 from fierce_tools.experiments._workshop import Workshop, setting, source_of
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Block, Lines, Report, Series, Table
+from fierce_tools.seeds import Mean, mean_sd
 from fierce_tools.training.ensemble import Student
 
 TEACHER = "teacher"
@@ -49,8 +50,8 @@ class SmoothingSweep:
         for curve in CURVES:
             for alpha, temperature in self._places(curve):
                 own = self._of(curve, alpha, temperature)
-                gamma, accuracy = (mean_sd([e[k] for e in own]) for k in ("gamma", "accuracy"))
-                rows.append((curve, alpha, temperature, *map(four, (*gamma, *accuracy))))
+                gamma, accuracy = (mean_sd(e[k] for e in own) for k in ("gamma", "accuracy"))
+                rows.append((curve, alpha, temperature, *cells(gamma), *cells(accuracy)))
         heads = ("", "α", "T", "γ", "sd", "accuracy", "sd")
         blocks: list[Block] = [
             Lines("Accuracy against α", "alpha", "accuracy", by_alpha),
@@ -61,13 +62,12 @@ class SmoothingSweep:
         return Report("Smoothing sweep", tuple(blocks), self.setting)
 
     def _line(self, curve: str, axis: str) -> Series:
-        points = []
+        points: list[tuple[float, Mean]] = []
         for place in self._places(curve):
             own = self._of(curve, *place)
-            mean, sd = mean_sd([e["accuracy"] for e in own])
-            points.append((float(np.mean([e[axis] for e in own])), mean, sd))
+            points.append((float(np.mean([e[axis] for e in own])), mean_sd(e["accuracy"] for e in own)))
         points.sort(key=lambda p: p[0])
-        return band(curve, [p[0] for p in points], [p[1:] for p in points])
+        return band(curve, [at for at, _ in points], [mean for _, mean in points])
 
     def _places(self, curve: str) -> list[tuple[float, float | None]]:
         return [*dict.fromkeys((e["alpha"], e["temperature"]) for e in self.found if e["curve"] == curve)]

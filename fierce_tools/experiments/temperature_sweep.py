@@ -9,10 +9,13 @@ from typing import Annotated, Any
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.analysis.agreement import agreement
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._lab import Lab, Teacher
-from fierce_tools.experiments._seeds import SD, band, formula, four, over_seeds
+from fierce_tools.experiments import _pooled
+from fierce_tools.experiments._lab import Lab
+from fierce_tools.experiments._seeds import band, cells, formula
+from fierce_tools.experiments._teachers import UNTAUGHT, Teacher
 from fierce_tools.outputs import Outputs
-from fierce_tools.report import Lines, Report, Series, Table
+from fierce_tools.report import Block, Lines, Report, Series, Table
+from fierce_tools.seeds import by_seed, show
 from fierce_tools.training.ensemble import Student
 
 ALONE = "labels alone"
@@ -24,31 +27,34 @@ class TemperatureSweep:
 
     An entry has its `teacher`, `temperature`, `seed`, `accuracy` and `agreement` (the share of examples whose class is
     the teacher's; fractions), and `kl`, KL(teacher ‖ student) at T = 1 in nats. Students of labels alone have the
-    teacher "labels alone" and nothing else but their accuracy.
+    teacher "labels alone" and nothing else but their accuracy. With --teacher-seeds an entry has the `recipe` of its
+    teacher, and `pooled` an entry for each recipe, temperature and figure (see _pooled.pool).
     """
 
     found: tuple[dict[str, Any], ...]
     teachers: dict[str, float]
     setting: str
     notes: tuple[str, ...] = ()
+    pooled: tuple[dict[str, Any], ...] = ()
 
     def report(self) -> Report:
         """Accuracy, agreement and divergence against T, and a table."""
         taught = [e for e in self.found if e["temperature"] is not None]
         values = tuple(dict.fromkeys(e["temperature"] for e in taught))
-        alone = over_seeds([e for e in self.found if e["temperature"] is None], "accuracy")
+        alone = by_seed([e for e in self.found if e["temperature"] is None], "accuracy")
+        who, fold = ("recipe" if self.pooled else "teacher"), _pooled.folded(bool(self.pooled))
         series: dict[str, list[Series]] = {"accuracy": [], "agreement": [], "kl": []}
         rows: list[tuple[Any, ...]] = []
-        for teacher in self.teachers:
-            of = {v: [e for e in taught if (e["teacher"], e["temperature"]) == (teacher, v)] for v in values}
-            means = {key: [over_seeds(of[v], key) for v in values] for key in series}
+        for teacher in dict.fromkeys(e[who] for e in taught):
+            of = {v: [e for e in taught if (e[who], e["temperature"]) == (teacher, v)] for v in values}
+            means = {key: [fold(of[v], key) for v in values] for key in series}
             for key, drawn in series.items():
                 drawn.append(band(teacher, values, means[key]))
-            rows += [(teacher, v, *(four(n) for key in series for n in means[key][i])) for i, v in enumerate(values)]
-        rows.append((ALONE, None, *map(four, alone), *[None] * 4))
+            rows += [(teacher, v, *(n for key in series for n in cells(means[key][i]))) for i, v in enumerate(values)]
+        rows.append((ALONE, None, *cells(alone), *[None] * 4))
         if len(values) > 1:
             ends = (float(min(values)), float(max(values)))
-            series["accuracy"].append(Series(ALONE, ends, (alone[0], alone[0])))
+            series["accuracy"].append(Series(ALONE, ends, (alone.mean, alone.mean)))
         x = "temperature of distillation"
         charts = (
             Lines("Student accuracy", x, "accuracy", tuple(series["accuracy"])),
@@ -56,9 +62,28 @@ class TemperatureSweep:
             Lines("KL(teacher ‖ student) at T = 1", x, "nats", tuple(series["kl"])),
         )
         columns = ("teacher", "T", "accuracy", "sd", "agreement", "sd", "KL (nats)", "sd")
-        own = ", ".join(f"{name} {value:.4f}" for name, value in self.teachers.items())
-        notes = (SD, f"Teachers' own accuracy: {own}.", *self.notes, self.setting)
-        return Report("Temperature sweep", (*charts, Table("Students by temperature", columns, tuple(rows))), notes)
+        tables: tuple[Block, ...] = (Table("Students by temperature", columns, tuple(rows)),)
+        if self.pooled:
+            named = {"accuracy": "Student accuracy", "agreement": "Student and teacher agree", "kl": charts[2].title}
+            tables = tuple(
+                _pooled.table(
+                    title, self.pooled, key, "KL (nats)" if key == "kl" else key, {"temperature": "T"},
+                    [((ALONE, None), alone)] if key == "accuracy" else (),
+                )
+                for key, title in named.items()
+            )  # fmt: skip
+        notes = (*_pooled.notes(self.pooled), f"Teachers' own accuracy: {self._own()}.", *self.notes, self.setting)
+        return Report("Temperature sweep", (*charts, *tables), notes)
+
+    def _own(self) -> str:
+        if not self.pooled:
+            return ", ".join(f"{name} {value:.4f}" for name, value in self.teachers.items())
+        members: dict[str, dict[str, None]] = {}
+        for entry in self.found:
+            if entry["recipe"] is not None:
+                members.setdefault(entry["recipe"], {})[entry["teacher"]] = None
+        values = {recipe: show(self.teachers[t] for t in own) for recipe, own in members.items()}
+        return ", ".join(f"{name} {v if isinstance(v, str) else f'{v:.4f}'}" for name, v in values.items())
 
 
 def temperature_sweep(
@@ -84,11 +109,11 @@ def temperature_sweep(
     conditions: list[dict[str, Any]] = []
     students: list[Student] = []
     for seed in lab.each_seed:
-        conditions.append({"teacher": ALONE, "temperature": None, "seed": seed})
+        conditions.append({**UNTAUGHT, "teacher": ALONE, "temperature": None, "seed": seed})
         students.append(Student(seed=seed, lr=lab.lr))
         for number, teacher in enumerate(checkpoints):
             for temperature in dict.fromkeys(temperatures):
-                conditions.append({"teacher": teacher.label, "temperature": temperature, "seed": seed})
+                conditions.append({**teacher.named, "temperature": temperature, "seed": seed})
                 students.append(Student(seed=seed, lr=lab.lr, teacher=number, temperature=temperature,
                                         kd_weight=kd_weight, ce_weight=ce_weight, t2=t2))  # fmt: skip
 
@@ -101,9 +126,11 @@ def temperature_sweep(
 
     said = lab.train(students, judge, "temperature-sweep")
     labels = lab.splits.test.labels
+    found = tuple(c | a for c, a in zip(conditions, said, strict=True))
     return TemperatureSweep(
-        tuple(c | a for c, a in zip(conditions, said, strict=True)),
+        found,
         {t.label: accuracy(t.test, labels) for t in checkpoints},
         f"{formula(kd_weight, ce_weight, t2=t2)}; {lab.setting()}",
         lab.notes("temperature-sweep", kd_weight=kd_weight, ce_weight=ce_weight, t2=t2),
+        _pooled.pool(found, ("temperature",), ("accuracy", "agreement", "kl")),
     )

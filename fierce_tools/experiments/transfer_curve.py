@@ -11,9 +11,11 @@ import numpy as np
 
 from fierce_tools.analysis._metrics import accuracy
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._lab import Lab, Teacher
-from fierce_tools.experiments._seeds import SD, band, formula, four, over_seeds
+from fierce_tools.experiments import _pooled
+from fierce_tools.experiments._lab import Lab
+from fierce_tools.experiments._seeds import band, cells, formula, four
 from fierce_tools.experiments._selection import select
+from fierce_tools.experiments._teachers import Teacher
 from fierce_tools.outputs import Outputs
 from fierce_tools.report import Cell, Lines, Report, Series, Table
 from fierce_tools.training.batches import batch_ends
@@ -27,37 +29,39 @@ class TransferCurve:
     An entry of `found` has its `teacher`, `select`, `per_class` (None: all examples), `examples`, `seed` and
     `accuracy`. One of `needed` has a `teacher` and `select`, the `target` accuracy, the examples of each class at which
     the mean over seeds reaches it (`per_class`, between two sizes on a logarithmic scale; None: not reached), whether
-    that is the smallest size or `below` it, and the `ratio` to the first teacher's where both are known.
+    that is the smallest size or `below` it, and the `ratio` to the first teacher's where both are known. With
+    --teacher-seeds an entry of either has the `recipe` of its teacher, those of `needed` are of recipes, and `pooled`
+    has an entry for each recipe, selection and size (see _pooled.pool).
     """
 
     found: tuple[dict[str, Any], ...]
     needed: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    pooled: tuple[dict[str, Any], ...] = ()
 
     def report(self) -> Report:
         """Accuracy against examples per class with all of them as a level line, a table, and what the target needs."""
         series, rows = [], []
-        groups = list(dict.fromkeys((e["teacher"], e["select"]) for e in self.found if e["per_class"] is not None))
+        who, fold = ("recipe" if self.pooled else "teacher"), _pooled.folded(bool(self.pooled))
+        groups = list(dict.fromkeys((e[who], e["select"]) for e in self.found if e["per_class"] is not None))
         sizes = tuple(dict.fromkeys(e["per_class"] for e in self.found if e["per_class"] is not None))
         several = len({s for _, s in groups}) > 1
         for teacher, how in groups:
             of = {
-                n: [e for e in self.found if (e["teacher"], e["select"], e["per_class"]) == (teacher, how, n)]
-                for n in sizes
+                n: [e for e in self.found if (e[who], e["select"], e["per_class"]) == (teacher, how, n)] for n in sizes
             }
-            means = [over_seeds(of[n], "accuracy") for n in sizes]
+            means = [fold(of[n], "accuracy") for n in sizes]
             series.append(band(f"{teacher}, {how}" if several else teacher, sizes, means))
             rows += [
-                (teacher, how, n, of[n][0]["examples"], four(m), four(s))
-                for n, (m, s) in zip(sizes, means, strict=True)
+                (teacher, how, n, of[n][0]["examples"], *cells(mean)) for n, mean in zip(sizes, means, strict=True)
             ]
         for teacher in dict.fromkeys(t for t, _ in groups):
-            whole = [e for e in self.found if e["teacher"] == teacher and e["per_class"] is None]
-            mean, sd = over_seeds(whole, "accuracy")
-            rows.append((teacher, "all", None, whole[0]["examples"], four(mean), four(sd)))
+            whole = [e for e in self.found if e[who] == teacher and e["per_class"] is None]
+            mean = fold(whole, "accuracy")
+            rows.append((teacher, "all", None, whole[0]["examples"], *cells(mean)))
             if len(sizes) > 1:
                 ends = (float(sizes[0]), float(sizes[-1]))
-                series.append(Series(f"{teacher}, all examples", ends, (mean, mean)))
+                series.append(Series(f"{teacher}, all examples", ends, (mean.mean, mean.mean)))
         chart = Lines(
             "Student accuracy against transfer set", "examples per class", "accuracy", tuple(series), log_x=True
         )
@@ -66,11 +70,15 @@ class TransferCurve:
             (e["teacher"], e["select"], four(e["target"]), _shown(e), e["ratio"] and round(e["ratio"], 2))
             for e in self.needed
         )
-        columns = ("teacher", "select", "target accuracy", "examples per class", "ratio to the first")
+        students = Table("Student accuracy", heads, tuple(rows))
+        if self.pooled:
+            axes = {"select": "select", "per_class": "per class"}
+            students = _pooled.table("Student accuracy", self.pooled, "accuracy", "accuracy", axes)
+        columns = (who, "select", "target accuracy", "examples per class", "ratio to the first")
         return Report(
             "Transfer curve",
-            (chart, Table("Student accuracy", heads, tuple(rows)), Table("Examples needed", columns, needs)),
-            (SD, *self.notes),
+            (chart, students, Table("Examples needed", columns, needs)),
+            (*_pooled.notes(self.pooled), *self.notes),
         )
 
 
@@ -123,10 +131,10 @@ def transfer_curve(
             for how in dict.fromkeys(select):
                 for n in used:
                     rows = _rows(how, teacher, labels, n, temperature, seed)
-                    about = {"teacher": teacher.label, "select": how, "per_class": n, "examples": len(rows)}
+                    about = {**teacher.named, "select": how, "per_class": n, "examples": len(rows)}
                     conditions.append(about | {"seed": seed})
                     students.append(Student(rows=rows, **own))
-            about = {"teacher": teacher.label, "select": "all", "per_class": None, "examples": len(labels)}
+            about = {**teacher.named, "select": "all", "per_class": None, "examples": len(labels)}
             conditions.append(about | {"seed": seed})
             students.append(Student(**own))
     said = _train(lab, students, equal_steps)
@@ -137,7 +145,8 @@ def transfer_curve(
         notes.append("As many steps for every size: epochs are those of the student of all examples.")
     if len(used) < len(set(sizes)):
         notes.append(f"The largest class has {largest} training examples: sizes from there on are all of them.")
-    return TransferCurve(found, _needed(found, target, relative), tuple(notes))
+    pooled = _pooled.pool(found, ("select", "per_class"), ("accuracy",))
+    return TransferCurve(found, _needed(found, target, relative, bool(pooled)), tuple(notes), pooled)
 
 
 def _rows(how: str, teacher: Teacher, labels: np.ndarray, n: int, temperature: float, seed: int) -> np.ndarray:
@@ -163,23 +172,29 @@ def _train(lab: Lab, students: Sequence[Student], equal_steps: bool) -> list[dic
     return [found[i] for i in range(len(students))]
 
 
-def _needed(found: Sequence[dict[str, Any]], target: float, relative: bool) -> tuple[dict[str, Any], ...]:
-    """For each selection and teacher the examples of each class that reach the target, and the ratio to the first's."""
+def _needed(
+    found: Sequence[dict[str, Any]], target: float, relative: bool, pooled: bool = False
+) -> tuple[dict[str, Any], ...]:
+    """For each selection and teacher the examples of each class that reach the target, and the ratio to the first's.
+
+    Where they are `pooled`, for each recipe.
+    """
     needed: list[dict[str, Any]] = []
+    who, fold = ("recipe" if pooled else "teacher"), _pooled.folded(pooled)
     for how in dict.fromkeys(e["select"] for e in found if e["per_class"] is not None):
         first: float | None = None  # of the first teacher, where it is known exactly
-        for number, teacher in enumerate(dict.fromkeys(e["teacher"] for e in found)):
-            whole = over_seeds([e for e in found if e["teacher"] == teacher and e["per_class"] is None], "accuracy")[0]
+        for number, teacher in enumerate(dict.fromkeys(e[who] for e in found)):
+            whole = fold([e for e in found if e[who] == teacher and e["per_class"] is None], "accuracy").mean
             assert whole is not None
             goal = target * whole if relative else target
-            of = [e for e in found if (e["teacher"], e["select"]) == (teacher, how)]
+            of = [e for e in found if (e[who], e["select"]) == (teacher, how)]
             sizes = sorted({e["per_class"] for e in of})
-            means = [over_seeds([e for e in of if e["per_class"] == n], "accuracy")[0] for n in sizes]
+            means = [fold([e for e in of if e["per_class"] == n], "accuracy").mean for n in sizes]
             at, below = crossing(sizes, [m or 0.0 for m in means], goal)
             first = at if number == 0 and not below else first
             ratio = at / first if at is not None and first is not None and not below else None
-            needed.append({"teacher": teacher, "select": how, "target": goal, "per_class": at, "below": below,
-                           "ratio": ratio})  # fmt: skip
+            needed.append({"teacher": teacher, "recipe": teacher if pooled else None, "select": how, "target": goal,
+                           "per_class": at, "below": below, "ratio": ratio})  # fmt: skip
     return tuple(needed)
 
 

@@ -39,7 +39,7 @@ def options_of(analysis: str) -> dict[str, Option]:
         more = binding.draws().options if "draws" in spec.arrays else ()
         return {o.name: o for o in (*spec.options, *more)}
     spec = binding.read(EXPERIMENTS, analysis)
-    students = binding.students().options if "lab" in spec.arrays else ()
+    students = binding.students(spec).options if "lab" in spec.arrays else ()
     training = recipe.training_options(spec) if "workshop" in spec.arrays else ()
     return {o.name: o for o in (*spec.options, *students, *training)}
 

@@ -62,7 +62,7 @@ class Question:
         spec = self.spec
         if self.trains:
             common = getattr(binding, "students", None)
-            shared = common().options if common is not None else ()
+            shared = common(spec).options if common is not None else ()
             return [*((PANEL, o) for o in spec.options), *((STUDENTS, o) for o in shared)]
         found = [(DATA, Option("split", "choice", self.split, "which split of the data", SPLITS))]
         if any(a.startswith("teacher_") for a in (*spec.arrays, *spec.optional_arrays)):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fierce_tools import checkpoints, outputs, runs
-from fierce_tools.experiments.batch_epochs import some
-from fierce_tools.report import Heat, Lines
+from fierce_tools.experiments.batch_epochs import BatchEpochs, some
+from fierce_tools.report import Heat, Lines, Table
 
 ASKED = ("analyze", "batch-epochs", "--model", "mlp:8,linear", "--batch-sizes", "32,1024:8192:*2", "--epochs", "3,1,2")
 MORE = ("--lr", "0.01", "--device", "cpu", "--progress", "off")
@@ -107,3 +107,15 @@ def test_a_few_of_many() -> None:
     assert some([1, 2, 5, 10, 20], 1) == [20]
     assert some([1, 2, 5, 10, 20], 2) == [1, 20]
     assert some([1, 2, 5, 10, 20], 3) == [1, 5, 20]
+
+
+def test_the_table_counts_runs_that_are_missing() -> None:
+    """Of three seeds one failed: 2 of 3, and mean and sd are of the others."""
+    one = {"model": "m", "batch": 8, "epochs": 1, "steps": 4, "accuracy": 0.5, "curve": (1.0, 1.0), "run": "r"}
+    found = tuple({**one, "seed": s, "entropy": e} for s, e in ((0, 1.0), (2, 2.0)))
+    made = BatchEpochs(found, 9.0, (1, 2), 10, 100, ("Failed: seed 1.",), (), seeds=3)
+    (table,) = [b for b in made.report().blocks if isinstance(b, Table)]
+    assert (table.columns[-1], table.rows[0][-1]) == ("n", "2 of 3")
+    assert table.rows[0][3:5] == (1.5, pytest.approx(0.5**0.5, abs=1e-4))
+    (alone,) = [b for b in BatchEpochs(found[:1], 9.0, (1, 2), 10, 100, (), ()).report().blocks if isinstance(b, Table)]
+    assert "n" not in alone.columns

@@ -16,8 +16,9 @@ from fierce_tools.errors import DataError, Interrupted, TrainingError, UsageErro
 from fierce_tools.experiments import _lab
 from fierce_tools.experiments._lab import Lab, Reused, lab
 from fierce_tools.experiments._loading import Places
-from fierce_tools.experiments._seeds import band, over_seeds
+from fierce_tools.experiments._seeds import band
 from fierce_tools.outputs import Outputs
+from fierce_tools.seeds import Mean
 from fierce_tools.sources import Source
 from fierce_tools.training.ensemble import Student, StudentDone
 
@@ -174,16 +175,11 @@ def test_other_data_than_the_teachers_are_other_students(
     assert turned.train([Student(teacher=0)], judge, "q") != own.train([Student(teacher=0)], judge, "q")
 
 
-def test_seeds_are_folded_by_hand() -> None:
-    entries = [{"seed": 0, "a": 1.0}, {"seed": 0, "a": 3.0}, {"seed": 1, "a": 5.0}, {"seed": 2, "a": None}]
-    mean, sd = over_seeds(entries, "a")
-    assert mean == 3.5
-    assert sd == pytest.approx(3 / np.sqrt(2))
-    assert over_seeds(entries[:2], "a") == (2.0, None)
-    assert over_seeds(entries[3:], "a") == (None, None)
-    drawn = band("x", (1, 2), [(mean, sd), (2.0, None)])
-    assert drawn.low == (pytest.approx(3.5 - 3 / np.sqrt(2)), None)
-    assert drawn.high == (pytest.approx(3.5 + 3 / np.sqrt(2)), None)
+def test_bands_are_one_sd_to_either_side() -> None:
+    drawn = band("x", (1, 2, 3), [Mean(3.5, 2.0, 2, 2), Mean(2.0, None, 1, 1), Mean(None, None, 0, 1)])
+    assert drawn.y == (3.5, 2.0, None)
+    assert drawn.low == (1.5, None, None)
+    assert drawn.high == (5.5, None, None)
 
 
 def test_longer(places: Places, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from processes import EPOCH, Job
 
 from fierce_tools import checkpoints, runs
 from fierce_tools.errors import UsageError
+from fierce_tools.experiments import _sweep
 from fierce_tools.experiments._sweep import parse, values_of
+from fierce_tools.report import Table
 
 SMALL = ("--model", "mlp:8", "--epochs", "2", "--device", "cpu")
 
@@ -161,3 +163,12 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(fierce) -> None:
     assert fierce(*command[:-1], "lr=0.001", "--runs-dir", "whole")[0] == 0
     pair = [checkpoints.load(Path(root) / stopped.name / "model.safetensors") for root in ("runs", "whole")]
     assert pair[0].content_sha256 == pair[1].content_sha256
+
+
+def test_the_table_counts_seeds_that_are_missing() -> None:
+    names = [f"{split}_{key}" for split in _sweep.SPLITS for key in _sweep.FIGURES]
+    figures = {name: (0.5, None, 0.7) if name == "test_accuracy" else (None,) * 3 for name in names}
+    row = _sweep.Row({"loss.lam": 1.0}, ("a", "c"), 3, figures, dict.fromkeys(names, (None, None)))
+    made = _sweep.Sweep({"loss.lam": (1.0,)}, (0, 1, 2), (row,), ())
+    (table,) = [b for b in made.report().blocks if isinstance(b, Table)]
+    assert table.rows == ((1.0, "2 of 3", "0.6 ± 0.14"),)

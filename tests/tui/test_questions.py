@@ -62,7 +62,7 @@ def test_snapshots_in_the_command(digits_run: Path) -> None:
 def test_an_experiment_is_asked_by_its_own_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """It trains students, so it has their options and no split; a snapshot is given by its file."""
     shared = (binding.Option("student", "str", None, "which", optional=True),)
-    monkeypatch.setattr(binding, "students", lambda: Mock(options=shared), raising=False)
+    monkeypatch.setattr(binding, "students", lambda spec: Mock(options=shared), raising=False)
     own = (binding.Option("classes", "ints", (), "left out"),)
     monkeypatch.setattr(binding, "read", lambda menu, name: Mock(options=own, summary="s", arrays=(), presets={}))
     monkeypatch.setattr(questions.Question, "shows_images", property(lambda self: False))
