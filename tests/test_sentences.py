@@ -1,4 +1,4 @@
-"""Every statement of recipes/README.md names the rows and claims it rests on, and says what they say."""
+"""Every statement of what was measured, here and in recipes/README.md, names the rows and claims it rests on."""
 
 from __future__ import annotations
 
@@ -98,6 +98,48 @@ def test_what_was_seen_in_every_seed_was(study: str, about: str, text: str) -> N
                 assert len(signs) == 1, f"{study}, claim {found[1]}: {gap['comparison']} {gap['by']}"
 
 
+FRONT = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = re.compile(r"\(([^()]*`(?:#\d+ [^`]+|[a-z]+(?:_[a-z0-9]+)+)`)\)")
+MEASURED = FRONT.partition("## Measured\n")[2].partition("\n## ")[0]
+
+
+def test_the_first_page_says_what_its_study_says() -> None:
+    known = {row["key"] for row in RESULTS["digits"]["rows"]}
+    groups = [
+        g for g in (" ".join(m[1].split()) for m in REFERENCE.finditer(FRONT))
+        if any(c.startswith("#") or c in known for c in CODE.findall(g))
+    ]  # fmt: skip
+    assert len(groups) >= 9
+    for group in groups:
+        check_group(RESULTS["digits"], group)
+
+
+def test_the_first_page_names_a_claim_for_every_statement_of_what_was_measured() -> None:
+    text = " ".join(MEASURED.partition("`make bench`")[0].rpartition("|\n")[2].split())
+    assert statements(text)
+    for statement in statements(text):
+        assert VERDICT.fullmatch(CODE.findall(statement)[-1]), statement
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("cross-entropy", "ce"),
+        ("label smoothing .1", "ls"),
+        ("confidence penalty .1", "penalty"),
+        ("FIERCE .1", "fierce"),
+    ],
+)
+def test_the_table_of_the_first_page_is_the_study(name: str, key: str) -> None:
+    rows = {row["key"]: row for row in RESULTS["digits"]["rows"]}
+    (line,) = [line for line in MEASURED.splitlines() if line.startswith(f"| {name} |")]
+    for cell, letter in zip(line.strip("| ").split(" | ")[1:], "aehf", strict=True):
+        mean, sd = cell.split(" ± ")
+        row = rows[f"{letter}_{key}"]
+        assert close(mean, row["mean"]), f"{cell} of {row}"
+        assert close(sd, row["sd"]), f"{cell} of {row}"
+
+
 def check_group(document: dict[str, Any], group: str) -> None:
     """`numbers, paper numbers: keys; claims`: as many numbers as keys, each a row's mean, sd, seeds or paper's figure."""
     rows = {row["key"]: row for row in document["rows"]}
@@ -113,7 +155,7 @@ def check_group(document: dict[str, Any], group: str) -> None:
         assert rows[key]["n"] == document["seeds"], f"{key} of {document['study']} is not measured"
     words = CODE.sub("", group)
     ours, _, papers = words.partition("paper ")
-    ours = re.sub(r"^(?:at \d+|NC1|T\*|γ):? ?|of 10,000", "", ours)
+    ours = re.sub(r"^(?:at \d+|NC1|ECE|T\*|γ):? ?|of 10,000", "", ours)
     values = NUMBER.findall(ours)
     if ours.startswith("seeds "):
         assert [*map(close, values, rows[keys[0]]["ours"])] == [True] * document["seeds"], group
