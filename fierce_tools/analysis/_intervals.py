@@ -8,14 +8,41 @@ import numpy as np
 Z95 = 1.959964
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share of `right` among `count`, a fraction each end. Source: Wilson 1927."""
-    share = right / count
-    middle = share + Z95**2 / (2 * count)
-    half = Z95 * np.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
-    scale = 1 + Z95**2 / count
-    low = 0.0 if right == 0 else float((middle - half) / scale)
-    return low, 1.0 if right == count else float((middle + half) / scale)
+def wilson(right: np.ndarray | int, count: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of a share of `right` among `count` [...], fractions; 0 to 1 where there are none.
+
+    Source: Wilson 1927.
+    """
+    n = np.maximum(count, 1e-9)
+    share = np.asarray(right) / n
+    scale = 1 + Z95**2 / n
+    middle = (share + Z95**2 / (2 * n)) / scale
+    half = np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) * Z95 / scale
+    # Exactly, where rounding would leave a trace.
+    low = np.where(share <= 0, 0.0, np.maximum(middle - half, 0))
+    return low, np.where(share >= 1, 1.0, np.minimum(middle + half, 1))
+
+
+def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Both ends [...] of the 95 % interval of the mean over examples of values [N, ...], which may be skewed.
+
+    Student's t after a cubic transformation that takes the skewness of the t statistic away; None for fewer than two
+    examples. Source: Hall 1992, "On the removal of skewness by transformation".
+    """
+    from scipy.special import stdtrit
+
+    n = len(values)
+    if n < 2:
+        return None
+    mean = values.mean(axis=0, dtype=np.float64)
+    apart = values - mean
+    deviation = np.sqrt((apart**2).sum(axis=0) / (n - 1))
+    scale = np.where(deviation > 0, deviation, 1)
+    skew = (apart**3).mean(axis=0) / scale**3 / np.sqrt(n)
+    bend = np.where(np.abs(skew) > 1e-6, skew, 1e-6)
+    t = stdtrit(n - 1, 0.975)
+    low, high = (3 / bend * (np.cbrt(1 + bend * (y - bend / 6)) - 1) for y in (t, -t))
+    return mean - low * deviation / np.sqrt(n), mean - high * deviation / np.sqrt(n)
 
 
 def bootstrap_mean(values: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
