@@ -9,6 +9,7 @@ import numpy as np
 
 from fierce_tools.analysis._calibration_intervals import (
     Interval,
+    Towards,
     aurc_interval,
     binned_intervals,
     ece_debiased,
@@ -220,7 +221,9 @@ def intervals(judged: Judged, figures: Figures, *, bins: int, resamples: int, se
     width, mass = equal_width(confidence, bins), equal_mass(confidence, bins)
     low, high = wilson(correct.sum(), len(correct))
     by_width, _ = binned_intervals(width, confidence, correct, bins, resamples=resamples, rng=rng)
-    by_mass, rms = binned_intervals(mass, confidence, correct, bins, resamples=resamples, rng=rng)
+    # A squared error also depends on how far few bins hold most of it.
+    ways: tuple[Towards, ...] = ("spread", "even", "none")
+    by_mass, rms = binned_intervals(mass, confidence, correct, bins, resamples=resamples, rng=rng, ways=ways)
     found: dict[str, Interval | None] = {
         "accuracy": (float(low), float(high)),
         "nll": _mean(judged.loss[np.isfinite(judged.loss)]),

@@ -8,7 +8,9 @@ and Vaicenavicius et al. 2019 for s = 0; the inversion of tests, Neyman 1937.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from fierce_tools.analysis._intervals import mean_interval, wilson
 from fierce_tools.analysis._metrics import bin_means, risks
 
 Interval = tuple[float, float]
+Towards = Literal["spread", "even", "none"]
 # Errors at which the statistic is simulated, from 0 to one that is too large; its quantiles are interpolated.
 STEPS = 6
 QUANTILES = (0.025, 0.975)
@@ -39,20 +42,20 @@ class Scaled:
 
     @classmethod
     def of(
-        cls, which: np.ndarray, confidence: np.ndarray, correct: np.ndarray, bins: int, *, even: bool = False
+        cls, which: np.ndarray, confidence: np.ndarray, correct: np.ndarray, bins: int, towards: Towards = "spread"
     ) -> Scaled:
         """From the bin number, confidence and correctness of each example [N].
 
-        Small gaps are mostly noise, so each is drawn towards the common size: `even`, or in proportion to the standard
-        deviation of its examples.
+        Small gaps are mostly noise, so each is drawn towards the common size: `even`, in proportion to the standard
+        deviation of its examples (`spread`), or not at all (`none`).
         """
         columns = bin_means(which, confidence, correct, bins)
         counts, said, right = (column[columns[0] > 0] for column in columns)
         gap = said - right
         variance = said * (1 - said) + LEAST_VARIANCE
         mean = counts @ variance / counts.sum()
-        spread = np.ones_like(variance) if even else variance / mean
         common = counts @ gap**2 / counts.sum()
+        spread = {"spread": variance / mean, "even": 1.0, "none": 1e-6}[towards]
         size = np.sqrt(gap**2 + (common or mean) * spread)
         return cls(counts, said, gap, np.where(gap < 0, -size, size))
 
@@ -125,16 +128,14 @@ def binned_intervals(
     *,
     resamples: int,
     rng: np.random.Generator,
+    ways: Sequence[Towards] = ("spread", "even"),
 ) -> tuple[Interval, Interval]:
     """95 % intervals of the ECE and of the root mean squared calibration error over the bins `which` [N], fractions.
 
     At each of a few scales of the gaps, `resamples` counts of examples and of right answers are drawn for every bin.
-    The gaps are drawn towards their common size in two ways, and an interval holds what agrees with either.
+    The gaps are drawn towards their common size in several `ways`, and an interval holds what agrees with any of them.
     """
-    ends = []
-    for even in (False, True):
-        scaled = Scaled.of(which, confidence, correct, bins, even=even)
-        ends.append(_simulated(scaled, resamples, rng))
+    ends = [_simulated(Scaled.of(which, confidence, correct, bins, way), resamples, rng) for way in ways]
     low, high = np.sqrt(np.min(ends, axis=0)[:, 0]), np.sqrt(np.max(ends, axis=0)[:, 1])
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 

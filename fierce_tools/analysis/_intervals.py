@@ -46,17 +46,27 @@ def mean_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def bootstrap_mean(values: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Both ends [...] of the 95 % percentile interval of the mean over examples of values [N, ...]; None for no draws.
+    """Both ends [...] of the 95 % bootstrap-t interval of the mean over examples of values [N, ...]; None for no draws.
 
-    Every column is drawn by the same examples, so that columns compare. One draw holds N weights at a time.
+    The quantiles are those of (mean of a draw - mean) / its standard error, so that skewed values are covered, too.
+    Every column is drawn by the same examples, so that columns compare. One draw holds N weights at a time. Source:
+    Efron, Tibshirani 1993, chapter 12.
     """
     if draws < 1:
         return None
     rng = np.random.default_rng(seed)
-    flat = values.reshape(len(values), -1)
-    means = np.empty((draws, flat.shape[1]))
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    mean, deviation = flat.mean(axis=0), flat.std(axis=0)
+    apart = flat - mean
+    both = np.hstack([apart, apart**2])
+    ratios = np.empty((draws, flat.shape[1]))
     for number in range(draws):
         counts = np.bincount(rng.integers(len(flat), size=len(flat)), minlength=len(flat))
-        means[number] = counts @ flat / len(flat)
-    low, high = np.percentile(means, (2.5, 97.5), axis=0)
+        moved, square = np.split(counts @ both / len(flat), 2)
+        error = np.sqrt(np.maximum(square - moved**2, 0))
+        # Draws without spread have no ratio; where no values have any, the mean is all there is.
+        none = np.where(deviation > 0, np.nan, 0)
+        ratios[number] = np.where(error > 0, moved / np.where(error > 0, error, 1), none)
+    low, high = np.nanquantile(ratios, (0.025, 0.975), axis=0, method="weibull")
+    low, high = mean - high * deviation, mean - low * deviation
     return low.reshape(values.shape[1:]), high.reshape(values.shape[1:])
