@@ -51,8 +51,8 @@ NAMES = {
 }
 
 BIASED = (
-    "ECE, MCE and RMS are biased upward: with few examples noise alone makes gaps. The debiased rows are not, and the "
-    "intervals are of the errors without noise; a biased figure outside its own stretches it."
+    "ECE, MCE and RMS are biased upward: with few examples noise alone makes gaps. The debiased rows and the intervals "
+    "allow for it; an interval that a biased figure lies outside of is stretched to it."
 )
 HALL, SIMULATED = "t, skewness removed (Hall)", "simulation, inverted"
 # How the 95 % interval of each figure is found.
