@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from fierce_tools.analysis._calibration_intervals import (
+    Interval,
+    Towards,
+    aurc_interval,
+    binned_intervals,
+    ece_debiased,
+    mce_interval,
+)
+from fierce_tools.analysis._choice import listed
+from fierce_tools.analysis._intervals import mean_interval, wilson
 from fierce_tools.analysis._metrics import (
     bin_means,
     brier,
@@ -20,15 +30,43 @@ from fierce_tools.analysis._metrics import (
     nll,
     per_example,
     risks,
-    wilson,
 )
 
 # Where a temperature is looked for: wide enough that an optimum at an end means there is none.
 COLDEST, HOTTEST = 0.05, 50.0
 # Validation that is so many times easier than the evaluated examples may be what the weights were trained on.
 EASIER = 1.5
-# Resamples multiplied at a time: enough for a matrix product, few enough to hold.
-AT_ONCE = 32
+NAMES = {
+    "accuracy": "accuracy",
+    "nll": "NLL (nats)",
+    "brier": "Brier score (0 to 2)",
+    "ece": "ECE",
+    "ece_debiased": "ECE, debiased",
+    "ece_equal_mass": "ECE, equal-mass bins",
+    "ece_classwise": "ECE, classwise",
+    "mce": "MCE",
+    "rms": "RMS calibration error",
+    "rms_debiased": "RMS, debiased (Kumar et al. 2019)",
+    "aurc": "AURC",
+}
+
+BIASED = (
+    "ECE, MCE and RMS are biased upward: with few examples noise alone makes gaps. The debiased rows and the intervals "
+    "allow for it; an interval that a biased figure lies outside of is stretched to it."
+)
+HALL, SIMULATED = "t, skewness removed (Hall)", "simulation, inverted"
+# How the 95 % interval of each figure is found.
+METHODS = {
+    "accuracy": "Wilson",
+    "nll": HALL,
+    "brier": HALL,
+    "ece": SIMULATED,
+    "ece_debiased": SIMULATED,
+    "ece_equal_mass": SIMULATED,
+    "mce": "all bins at once, ≥ 95 %",
+    "rms_debiased": SIMULATED,
+    "aurc": "jackknife, one error more",
+}
 
 
 @dataclass(frozen=True)
@@ -36,14 +74,15 @@ class Figures:
     """Accuracy and calibration errors as fractions; NLL in nats; Brier score 0 to 2 (summed over classes).
 
     The NLL is of the examples whose label has a probability above 0, as it is infinite for the others.
-    `rms` is the root mean squared calibration error over equal-mass bins, `rms_debiased` the same less the bias of few
-    examples (0 where nothing is left).
+    `rms` is the root mean squared calibration error over equal-mass bins, `rms_debiased` and `ece_debiased` are without
+    the bias of few examples (0 where nothing is left).
     """
 
     accuracy: float
     nll: float
     brier: float
     ece: float
+    ece_debiased: float
     ece_equal_mass: float
     ece_classwise: float
     mce: float
@@ -79,11 +118,13 @@ class Judged:
     def figures(self, bins: int) -> Figures:
         """The figures, with that many bins."""
         square, unbiased = debiased_square(self.confidence, self.correct, bins=bins)
+        equal = equal_width(self.confidence, bins)
         return Figures(
             accuracy=float(self.correct.mean()),
             nll=finite_mean(self.loss),
             brier=float(self.squared.mean()),
             ece=ece(self.confidence, self.correct, bins=bins),
+            ece_debiased=ece_debiased(equal, self.confidence, self.correct, bins),
             ece_equal_mass=ece(self.confidence, self.correct, bins=bins, which=equal_mass(self.confidence, bins)),
             ece_classwise=float(np.abs(self.gaps).sum() / len(self.gaps) / len(self.correct)),
             mce=mce(self.confidence, self.correct, bins=bins),
@@ -96,7 +137,7 @@ class Judged:
         """Confidence against accuracy in equal-width bins."""
         counts, said, right = bin_means(equal_width(self.confidence, bins), self.confidence, self.correct, bins)
         there = np.flatnonzero(counts)
-        columns = (counts, said, right, *wilson(right, counts))
+        columns = (counts, said, right, *wilson(right * counts, counts))
         return Bins(tuple(there.tolist()), *(tuple(column[there].tolist()) for column in columns))
 
 
@@ -169,33 +210,47 @@ def doubts(before: Judged, after: Judged, validation: float) -> list[str]:
     return [f"{why}--cross-fit 5 fits T* on this split."]
 
 
-def intervals(
-    judged: Sequence[Judged], *, bins: int, resamples: int, seed: int
-) -> list[dict[str, tuple[float, float]]]:
-    """95 % percentile intervals of accuracy, NLL, Brier score and ECE of each, over the same resamples of the examples.
+def intervals(judged: Judged, figures: Figures, *, bins: int, resamples: int, seed: int) -> dict[str, Interval]:
+    """95 % intervals by the name of the figure, each holding it; a mean of fewer than two values, or equal ones, has
+    none.
 
-    Every one of them is made of weighted sums over examples, so a resample is a row of weights.
+    Errors over bins: `binned_intervals` with so many `resamples`; largest gap: `mce_interval`; AURC: `aurc_interval`.
     """
-    examples = len(judged[0].correct)
-    columns = []
-    for one in judged:
-        gap = np.zeros((examples, bins))
-        gap[np.arange(examples), equal_width(one.confidence, bins)] = one.confidence - one.correct
-        finite = np.isfinite(one.loss)
-        columns.append(np.column_stack([one.correct, np.where(finite, one.loss, 0), one.squared, finite, gap]))
-    table = np.hstack(columns).astype(np.float64)
+    confidence, correct = judged.confidence, judged.correct
     rng = np.random.default_rng(seed)
-    drawn = np.empty((resamples, table.shape[1]))
-    for start in range(0, resamples, AT_ONCE):
-        count = min(AT_ONCE, resamples - start)
-        weights = [np.bincount(rng.integers(examples, size=examples), minlength=examples) for _ in range(count)]
-        drawn[start : start + count] = np.array(weights, dtype=np.float64) @ table / examples
-    found = []
-    for start in range(0, table.shape[1], 4 + bins):
-        correct, loss, squared, finite, *gaps = drawn[:, start : start + 4 + bins].T
-        loss = np.divide(loss, finite, out=np.full_like(loss, np.nan), where=finite > 0)
-        each = np.column_stack([correct, loss, squared, np.abs(gaps).sum(axis=0)])
-        low, high = np.nanquantile(each, (0.025, 0.975), axis=0) if finite.any() else (each[0], each[0])
-        names = ("accuracy", "nll", "brier", "ece")
-        found.append({n: (float(a), float(b)) for n, a, b in zip(names, low, high, strict=True)})
-    return found
+    width, mass = equal_width(confidence, bins), equal_mass(confidence, bins)
+    low, high = wilson(correct.sum(), len(correct))
+    by_width, _ = binned_intervals(width, confidence, correct, bins, resamples=resamples, rng=rng)
+    # A squared error also depends on how far few bins hold most of it.
+    ways: tuple[Towards, ...] = ("spread", "even", "none")
+    by_mass, rms = binned_intervals(mass, confidence, correct, bins, resamples=resamples, rng=rng, ways=ways)
+    found: dict[str, Interval | None] = {
+        "accuracy": (float(low), float(high)),
+        "nll": _mean(judged.loss[np.isfinite(judged.loss)]),
+        "brier": _mean(judged.squared),
+        "ece": by_width,
+        "ece_debiased": by_width,
+        "ece_equal_mass": by_mass,
+        "mce": mce_interval(width, confidence, correct, bins),
+        "rms_debiased": rms,
+        "aurc": aurc_interval(confidence, correct),
+    }
+    held = {}
+    for name, interval in found.items():
+        if interval is not None:
+            # The error as it is counted is biased upward, and may lie above every error that agrees with it.
+            value = getattr(figures, name)
+            held[name] = (min(interval[0], value), max(interval[1], value))
+    return held
+
+
+def missing_intervals(spans: Sequence[Mapping[str, Interval]]) -> list[str]:
+    """A line that names the figures one of these lacks an interval of, if any."""
+    names = [NAMES[name] for name in METHODS if not all(name in span for span in spans)]
+    return [f"No 95 % interval of {listed(names)}: it takes two examples that differ."] if names else []
+
+
+def _mean(values: np.ndarray) -> Interval | None:
+    """The interval of a mean that is 0 or more."""
+    ends = mean_interval(values)
+    return None if ends is None or not ends[0] < ends[1] else (max(float(ends[0]), 0.0), float(ends[1]))

@@ -204,15 +204,6 @@ def classwise_gaps(logits: np.ndarray, labels: np.ndarray, temperature: float = 
     return gaps
 
 
-def wilson(share: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a share seen in so many examples; 0 to 1 where there are none. Source: Wilson 1927."""
-    z = 1.959964
-    n = np.maximum(counts, 1e-9)
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
-
-
 def risks(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """The error rate among the k most confident examples, k = 1..N [N]; equal confidences share their errors evenly.
 

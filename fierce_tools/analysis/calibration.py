@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
 
 from fierce_tools.analysis._calibration import (
+    BIASED,
     COLDEST,
     HOTTEST,
+    METHODS,
+    NAMES,
     Bins,
     Figures,
     doubts,
@@ -18,7 +21,9 @@ from fierce_tools.analysis._calibration import (
     intervals,
     judge,
     judge_folds,
+    missing_intervals,
 )
+from fierce_tools.analysis._calibration_intervals import Interval
 from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out
 from fierce_tools.analysis._metrics import ece, finite_mean, infinite, per_example, risks
 from fierce_tools.analysis._soft import check_logits, check_temperatures
@@ -26,31 +31,19 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Block, Cell, Lines, Report, Scalars, Series, Table
 
 # Raised when an answer changes: those that were kept before are not given again.
-REVISION = 2
-
-NAMES = {
-    "accuracy": "accuracy",
-    "nll": "NLL (nats)",
-    "brier": "Brier score (0 to 2)",
-    "ece": "ECE",
-    "ece_equal_mass": "ECE, equal-mass bins",
-    "ece_classwise": "ECE, classwise",
-    "mce": "MCE",
-    "rms": "RMS calibration error",
-    "rms_debiased": "RMS, debiased (Kumar et al. 2019)",
-    "aurc": "AURC",
-}
+REVISION = 3
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Figures before and after temperature scaling, with 95 % intervals (low, high) where they were resampled.
+    """Figures before and after temperature scaling, with 95 % intervals (low, high) by the name of the figure.
 
-    `temperature` was fitted on validation, or is the geometric mean of `fold_temperatures`; where there was nothing to
-    fit it on, it and all that follows from it are None. `fit_nll_before` and `fit_nll_after` are the NLL, in nats, of
-    the examples it was fitted on. `ece_at` and `nll_at` [T] run over `temperatures`, on the evaluated examples;
-    `accuracy_at` over `coverage`, the share of the most confident. `nll_infinite` counts the examples whose label has a
-    probability of 0, which no NLL here counts.
+    `interval_methods` says how each was found; those that cannot be had are absent, with a note. `temperature` was
+    fitted on validation, or is the geometric mean of `fold_temperatures`; where there was nothing to fit it on, it and
+    all that follows from it are None. `fit_nll_before` and `fit_nll_after` are the NLL, in nats, of the examples it was
+    fitted on. `ece_at` and `nll_at` [T] run over `temperatures`, on the evaluated examples; `accuracy_at` over
+    `coverage`, the share of the most confident. `nll_infinite` counts the examples whose label has a probability of 0,
+    which no NLL here counts.
     """
 
     before: Figures
@@ -74,6 +67,7 @@ class Calibration:
     examples: int
     notes: tuple[str, ...] = ()
     nll_infinite: int = 0
+    interval_methods: Mapping[str, str] = field(default_factory=dict)
 
     def report(self) -> Report:
         """The temperature, every figure before and after, both against the temperature, reliability and coverage."""
@@ -110,7 +104,7 @@ class Calibration:
             (Series("accuracy", self.coverage, self.accuracy_at),),
         )  # fmt: skip
         blocks: tuple[Block, ...] = (scaling, self._figures(), *against, self._by_bin(), reliability, covered)
-        return Report("Calibration", blocks, self.notes)
+        return Report("Calibration", blocks, (*self.notes, *((BIASED,) if self.before_interval else ())))
 
     def _curve(self, name: str, curve: tuple[float, ...], there: float | None) -> tuple[Series, ...]:
         line = Series(name, self.temperatures, curve)
@@ -128,8 +122,8 @@ class Calibration:
         rows: list[tuple[Cell, ...]] = []
         for name, title in NAMES.items():
             cells = [c for _, f, i in sides for c in (getattr(f, name), *((_span(i.get(name)),) if spans else ()))]
-            rows.append((title, *cells))
-        return Table(self._titled("Calibration"), ("", *heads), tuple(rows))
+            rows.append((title, *cells, *((self.interval_methods.get(name),) if spans else ())))
+        return Table(self._titled("Calibration"), ("", *heads, *(("interval by",) if spans else ())), tuple(rows))
 
     def _by_bin(self) -> Table:
         sides = [
@@ -164,8 +158,10 @@ def calibration(
     temperatures: Annotated[tuple[float, ...], "temperatures at which ECE and NLL are drawn, above 0"] = (
         0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6, 8, 10,
     ),
-    bootstrap: Annotated[int, "resamples for the 95 % intervals, 0 for none"] = 1000,
-    seed: Annotated[int, "seed of the resamples and of the folds"] = 0,
+    bootstrap: Annotated[
+        int, "sets simulated at each error for the 95 % intervals of calibration errors, 0 for no intervals"
+    ] = 1000,
+    seed: Annotated[int, "seed of the simulated sets and of the folds"] = 0,
     cross_fit: Annotated[
         int | None, "fit the temperature in so many folds of the split itself, instead of on validation"
     ] = None,
@@ -184,8 +180,13 @@ def calibration(
     T* minimises the NLL of val_logits and val_labels over log T, never raises it and never changes a prediction. With
     `cross_fit` K each of K random folds of the split gets the temperature of the other folds, and T* is their geometric
     mean; no validation is then needed. Without validation, or where the weights may have `seen` it and `fit_on` does
-    not insist, T* and all that follows from it are None, and a note says so. Intervals are percentiles of a bootstrap
-    over the examples with T* held; that of ECE lies high, because a resample adds noise to every bin.
+    not insist, T* and all that follows from it are None, and a note says so.
+
+    95 % intervals, with T* held: accuracy by Wilson; NLL and Brier score by Student's t without skewness (Hall 1992);
+    AURC likewise, from the infinitesimal jackknife. ECE, plain and debiased, and debiased RMS by simulation, inverted:
+    bins' gaps are scaled, and the interval is of the errors of which the observed one is no surprise. MCE from joint
+    Clopper-Pearson intervals of all bins, at least 95 %. Debiased ECE is the error whose expected plug-in ECE is the
+    observed one. An interval that does not hold its figure, which is biased upward, is stretched to it.
 
     Raises DataError for logits that are not finite, labels that do not fit or validation that `fit_on` needs and is
     missing, UsageError for an option out of range. Source: Guo et al. 2017; Müller et al. 2019, Fig. 4.
@@ -232,7 +233,12 @@ def calibration(
     if after is not None and cross_fit is None:
         notes += doubts(before, after, fits[0][1])
     judged = [before] if after is None else [before, after]
-    spans = [*(intervals(judged, bins=bins, resamples=bootstrap, seed=seed) if bootstrap else ()), {}, {}]
+    figures = [one.figures(bins) for one in judged]
+    spans: list[dict[str, Interval]] = [{}, {}]
+    if bootstrap:
+        for number, (one, own) in enumerate(zip(judged, figures, strict=True)):
+            spans[number] = intervals(one, own, bins=bins, resamples=bootstrap, seed=seed)
+        notes += missing_intervals(spans[: len(judged)])
     temperature = float(np.exp(np.mean(np.log(fitted)))) if len(fitted) > 1 else next(iter(fitted), None)
     curve = per_example(logits, labels, (*temperatures, *(() if temperature is None else (temperature,))))
     errors = [ece(c, curve.correct, bins=bins) for c in curve.confidence]
@@ -245,8 +251,8 @@ def calibration(
         )
     coverage, right = _covered(1 - risks(before.confidence, before.correct))
     return Calibration(
-        before=before.figures(bins),
-        after=None if after is None else after.figures(bins),
+        before=figures[0],
+        after=None if after is None else figures[1],
         before_interval=spans[0],
         after_interval=spans[1],
         temperature=temperature,
@@ -265,6 +271,7 @@ def calibration(
         bins=bins,
         examples=len(logits),
         nll_infinite=gone,
+        interval_methods={n: METHODS[n] for n in METHODS if n in {*spans[0], *spans[1]}},
         notes=tuple(notes),
     )
 

@@ -18,7 +18,7 @@ from fierce_tools.errors import DataError, UsageError
 from fierce_tools.report import Report, Scalars, Table
 
 # Raised when an answer changes: those that were kept before are not given again.
-REVISION = 2
+REVISION = 3
 
 RANKS, MEANS, MIXED, MEAN = "rank matching", "class means", "interpolation", "one mean for all"
 ONE = "the only one"
@@ -85,7 +85,7 @@ class CoarseRegression:
                 "arbitrary."
             )
         if self.bootstrap:
-            notes.append(f"95 % intervals: {self.bootstrap} bootstrap draws of examples, their estimates kept.")
+            notes.append(f"95 % intervals: bootstrap-t, {self.bootstrap} draws of examples, their estimates kept.")
         blocks = (
             Table("Error of the fine target", ("estimate", "MSE", "95 % from", "95 % to", "RMSE"), rows),
             Scalars("How the estimates were made", {k: v for k, v in values.items() if v is not None}),
@@ -127,8 +127,9 @@ def coarse_regression(
     logits, train_labels and a validation split: the training mean of the predicted class, and w·rank + (1 - w)·class
     mean with the w in [0, 1] of least validation error; with `cross_fit` K each of K random folds of the split gets the
     w of the other folds. Where the weights may have `seen` validation and `fit_on` does not insist, that estimate is
-    left out and a note says so. RMSE in the same unit as the target. Raises UsageError for options out of range,
-    DataError for arrays not finite, that do not fit, or that `fit_on` needs. Source: Baena, Drumetz, Gripon 2023.
+    left out and a note says so. RMSE in the same unit as the target; the interval of the MSE is a bootstrap-t. Raises
+    UsageError for options out of range, DataError for arrays not finite, that do not fit, or that `fit_on` needs.
+    Source: Baena, Drumetz, Gripon 2023.
     """
     if bootstrap < 0:
         raise UsageError(f"--bootstrap is {bootstrap}, expected 0 or more", "for example --bootstrap 1000")
@@ -191,7 +192,7 @@ def coarse_regression(
     estimates[MEAN] = np.full(len(truth), train_truth.mean())
     squares = np.stack([np.square(estimate - truth) for estimate in estimates.values()], axis=1)
     ends = bootstrap_mean(squares, bootstrap, seed)
-    low, high = ([None] * len(estimates),) * 2 if ends is None else (ends[0].tolist(), ends[1].tolist())
+    low, high = ([None] * len(estimates),) * 2 if ends is None else (np.maximum(ends[0], 0).tolist(), ends[1].tolist())
     _, which, often = np.unique(line, return_inverse=True, return_counts=True)
     return CoarseRegression(
         estimates=tuple(

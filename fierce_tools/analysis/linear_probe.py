@@ -174,10 +174,11 @@ def linear_probe(
     right, strength, converged, by_strength = _probe(path, x, y, kinds, (test_x, truth), val, folds)
     tried = sorted({k for k in neighbors if k > 0 and k <= len(x)})
     near, nearest, by_neighbors = _near(x, y, kinds, (test_x, truth), val, folds, tried)
+    low, high = wilson(right.sum(), len(right))
     return LinearProbe(
         on=on,
         accuracy=float(right.mean()),
-        interval=wilson(int(right.sum()), len(right)),
+        interval=(float(low), float(high)),
         strength=strength,
         converged=converged,
         neighbors_accuracy=None if near is None else float(near.mean()),

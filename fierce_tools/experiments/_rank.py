@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fierce_tools.analysis._intervals import Z95
+
+# p is exact where there are no more orders, so up to 7 pairs.
+EXACT = 5040
+# Fewer pairs have no interval: theirs would be nearly everything from -1 to 1.
+FEWEST_FOR_INTERVAL = 5
+
 
 @dataclass(frozen=True)
 class Rank:
     """Spearman's ρ of n pairs, its 95 % interval, and `p`, how often chance orders them at least as well, either way.
 
-    None where one side does not vary. A perfect order has no interval: whatever is drawn of it is in perfect order.
+    None where one side does not vary. Fewer than 5 pairs and a perfect order, which Fisher's z cannot hold, have no
+    interval.
     """
 
     rho: float | None
@@ -22,15 +30,14 @@ class Rank:
     n: int
 
 
-def rank(pairs: Sequence[tuple[float, float]], bootstrap: int, seed: int = 0) -> Rank:
-    """Spearman's ρ of (x, y) with the 2.5 and 97.5 percentiles over pairs drawn with replacement.
+def rank(pairs: Sequence[tuple[float, float]], orders: int = 10_000, seed: int = 0) -> Rank:
+    """Spearman's ρ of (x, y) with its 95 % interval: artanh ρ ± 1.96 √((1 + ρ²/2)/(n - 3)).
 
-    Draws in which one side does not vary have no ρ and are left out. p is exact up to 7 pairs, else of 10,000 orders.
+    p is exact up to 7 pairs, of more it is of that many random orders. Source: Bonett, Wright 2000.
     """
     from scipy.stats import permutation_test, rankdata
 
     values = np.asarray(pairs, np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(values), (bootstrap, len(values)))
 
     def rho(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         a, b = (rankdata(v, axis=-1) for v in (x, y))
@@ -44,11 +51,19 @@ def rank(pairs: Sequence[tuple[float, float]], bootstrap: int, seed: int = 0) ->
     # Orders that differ by rounding alone are one.
     chance = permutation_test(
         (values[:, 0],), lambda x, axis: np.round(rho(x, np.broadcast_to(values[:, 1], x.shape)), 9),
-        permutation_type="pairings", vectorized=True, n_resamples=10_000, alternative="two-sided",
+        permutation_type="pairings", vectorized=True, n_resamples=max(orders, EXACT), alternative="two-sided",
         rng=np.random.default_rng(seed),
     )  # fmt: skip
-    if abs(at) > 1 - 1e-9:
-        return Rank(at, None, None, float(chance.pvalue), len(values))
-    found = rho(values[draws, 0], values[draws, 1])
-    low, high = np.percentile(found[np.isfinite(found)], (2.5, 97.5))
-    return Rank(at, float(low), float(high), float(chance.pvalue), len(values))
+    low, high = spearman_interval(at, len(values)) or (None, None)
+    return Rank(at, low, high, float(chance.pvalue), len(values))
+
+
+def spearman_interval(rho: float, n: int) -> tuple[float, float] | None:
+    """95 % interval of Spearman's ρ of n pairs; None for fewer than 5 and for a perfect order.
+
+    Source: Bonett, Wright 2000, "Sample size requirements for estimating Pearson, Kendall and Spearman correlations".
+    """
+    if n < FEWEST_FOR_INTERVAL or abs(rho) > 1 - 1e-9:
+        return None
+    middle, half = np.arctanh(rho), Z95 * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))

@@ -43,10 +43,10 @@ class Predictors:
     """Each teacher's statistics beside its students' accuracy (a fraction), and how their ranks go together.
 
     An entry of `teachers` has `teacher`, `statistics` (None for what cannot be had), the mean `accuracy` over its
-    students' seeds and its `sd`. `ranks` has for each statistic Spearman's ρ over `n` teachers, its 95 % bootstrap
-    interval and `p`, how often chance orders as many teachers at least as well; None where there is none. With
-    --teacher-seeds ranks are of recipes, whose statistics and accuracies are means over teachers: `pooled` has for each
-    `recipe` those `statistics`, and its students' accuracy with both spreads (see _pooled.pool).
+    students' seeds and its `sd`. `ranks` has for each statistic Spearman's ρ over `n` teachers, its 95 % interval
+    and `p`, how often chance orders as many teachers at least as well; None where there is none. With --teacher-seeds
+    ranks are of recipes, whose statistics and accuracies are means over teachers: `pooled` has for each `recipe` those
+    `statistics`, and its students' accuracy with both spreads (see _pooled.pool).
     """
 
     teachers: tuple[dict[str, Any], ...]
@@ -118,7 +118,9 @@ def predictors(
     *,
     temperature: Annotated[float, "temperature of distillation, and of the teachers' entropy"] = 9.0,
     skip: Annotated[tuple[str, ...], "statistics left out, such as mi, which takes longest"] = (),
-    bootstrap: Annotated[int, "teachers drawn anew so many times for the intervals"] = 10000,
+    bootstrap: Annotated[
+        int, "random orders of the teachers for p, where they are too many to try every order (8 or more)"
+    ] = 10000,
     kd_weight: Annotated[float, "weight of the soft labels' term"] = 0.99,
     ce_weight: Annotated[float, "weight of the cross-entropy with the labels"] = 0.01,
     t2: Annotated[bool, "multiply the soft labels' term by T²"] = True,
@@ -127,10 +129,9 @@ def predictors(
 
     Of each teacher, from its logits [N, C] and features on test: accuracy, ECE and stability 1-S (fractions), NLL,
     entropy at T and mutual information (nats), γ, within/between. Spearman's ρ with the mean accuracy of its students
-    over seeds; the interval is of 2.5 and 97.5 percentiles over teachers drawn with replacement, so it knows nothing of
-    teachers unlike these, and with few of them it is wide. A statistic without its arrays, such as mutual information
-    of vectors, is left out. Raises UsageError for fewer than 3 checkpoints. Source: the statistics are of Müller et al.
-    2019, Shen et al. 2021, Vats 2021; Spearman 1904.
+    over seeds; its interval, for 5 teachers or more, is Bonett and Wright's (2000), and with few of them it is wide. A
+    statistic without its arrays, such as mutual information of vectors, is left out. Raises UsageError for fewer than 3
+    checkpoints. Source: the statistics are of Müller et al. 2019, Shen et al. 2021, Vats 2021; Spearman 1904.
     """
     points, what = len({t.recipe or t.label for t in checkpoints}), "teachers"
     if any(t.recipe is not None for t in checkpoints):
@@ -207,7 +208,7 @@ def _caution(n: int, what: str) -> str:
     least = 2 / np.prod(np.arange(1, n + 1, dtype=float))
     by_chance = "1" if least >= 1 else f"{least:.2g}"
     return (
-        f"n = {n} {what}: perfect order, up or down, comes by chance with probability {by_chance} (and then no draw "
-        "of them has another: there is no interval), and several statistics are tried at once. Take this as a hint, "
+        f"n = {n} {what}: perfect order, up or down, comes by chance with probability {by_chance} (and has no "
+        "interval), and several statistics are tried at once. Take this as a hint, "
         f"not as evidence, and add {what}."
     )

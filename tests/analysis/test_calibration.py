@@ -17,10 +17,18 @@ from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from fierce_tools.analysis import calibration
-from fierce_tools.analysis._calibration import fit_temperature
+from fierce_tools.analysis._calibration import METHODS, fit_temperature
+from fierce_tools.analysis._calibration_intervals import (
+    Scaled,
+    aurc_influence,
+    aurc_interval,
+    binned_intervals,
+    ece_debiased,
+    mce_interval,
+)
+from fierce_tools.analysis._intervals import mean_interval, wilson
 from fierce_tools.analysis._metrics import (
     bin_means,
-    brier,
     classwise_gaps,
     debiased_square,
     ece,
@@ -28,7 +36,6 @@ from fierce_tools.analysis._metrics import (
     equal_width,
     mce,
     risks,
-    wilson,
 )
 from fierce_tools.errors import DataError, UsageError
 from fierce_tools.experiments._ask import plain
@@ -159,7 +166,7 @@ def test_wilson_intervals() -> None:
 
     for right, n in ((0, 5), (3, 7), (40, 40), (17, 100)):
         theirs = binomtest(right, n).proportion_ci(0.95, method="wilson")
-        low, high = wilson(np.array([right / n]), np.array([n]))
+        low, high = wilson(np.array([right]), np.array([n]))
         assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
@@ -203,6 +210,7 @@ def test_scaling_never_raises_validation_nll_and_never_changes_a_prediction(
             assert 0 <= value <= {"nll": np.inf, "brier": 2 + 1e-6}.get(name, 1 + 1e-6), name
         assert figures.rms_debiased <= figures.rms
         assert figures.ece <= figures.mce + 1e-9
+        assert figures.ece_debiased <= figures.ece + 1e-9
     assert sum(found.reliability_before.examples) == sum(found.reliability_after.examples) == n
     json.dumps(plain(asdict(found)), allow_nan=False)
 
@@ -257,30 +265,118 @@ def test_cross_fitting_uses_the_other_folds() -> None:
     assert any("cross-fitting" in note for note in found.notes)
 
 
-def test_intervals_are_percentiles_of_resampled_examples() -> None:
+def test_every_interval_holds_its_figure_and_names_its_method() -> None:
     logits, labels = case(120, 3)
-    found = calibration(logits, labels, logits, labels, bootstrap=70, seed=4, bins=6)
-    p = softmax(logits.astype(np.float64), axis=1)
-    correct, confidence = p.argmax(axis=1) == labels, p.max(axis=1)
-    loss, squared = -np.log(p[np.arange(120), labels]), brier(logits, labels)
-    rng = np.random.default_rng(4)
-    drawn = []
-    for _ in range(70):
-        i = rng.integers(120, size=120)
-        drawn.append([correct[i].mean(), loss[i].mean(), squared[i].mean(), ece(confidence[i], correct[i], bins=6)])
-    expected = np.quantile(drawn, (0.025, 0.975), axis=0).T
-    names = ("accuracy", "nll", "brier", "ece")
-    for name, span in zip(names, expected, strict=True):
-        assert found.before_interval[name] == pytest.approx(tuple(span), abs=1e-5)
-    assert set(found.before_interval) == set(found.after_interval) == set(names)
-    assert (
-        found.before_interval
-        == calibration(logits, labels, logits, labels, bootstrap=70, seed=4, bins=6).before_interval
-    )
-    assert (
-        found.before_interval
-        != calibration(logits, labels, logits, labels, bootstrap=70, seed=5, bins=6).before_interval
-    )
+    options = {"bootstrap": 70, "bins": 6}
+    found = calibration(logits, labels, logits, labels, seed=4, **options)
+    for figures, spans in ((found.before, found.before_interval), (found.after, found.after_interval)):
+        assert list(spans) == list(found.interval_methods) == list(METHODS)
+        for name, (low, high) in spans.items():
+            assert 0 <= low <= getattr(figures, name) <= high <= (1 if name not in ("nll", "brier") else 9), name
+            assert low < high, name
+    again = calibration(logits, labels, logits, labels, seed=4, **options)
+    other = calibration(logits, labels, logits, labels, seed=5, **options)
+    assert found.before_interval == again.before_interval
+    simulated = {n for n in METHODS if found.before_interval[n] != other.before_interval[n]}
+    assert simulated == {"ece", "ece_debiased", "ece_equal_mass", "rms_debiased"}
+    table = found.report().blocks[1]
+    assert isinstance(table, Table)
+    assert table.columns[-1] == "interval by"
+    assert {row[0]: row[-1] for row in table.rows}["accuracy"] == "Wilson"
+    assert {row[0]: row[-1] for row in table.rows}["ECE, classwise"] is None
+    assert any("biased upward" in note for note in found.report().notes)
+    bare = calibration(logits, labels, logits, labels, bootstrap=0)
+    assert (bare.before_interval, bare.interval_methods) == ({}, {})
+    assert not any("biased upward" in note for note in bare.report().notes)
+
+
+def test_what_has_no_interval_is_said() -> None:
+    one = calibration(*case(1, 3), bootstrap=20)
+    assert set(one.before_interval) == set(one.interval_methods) == set(METHODS) - {"nll", "brier"}
+    assert "No 95 % interval of NLL (nats) and Brier score (0 to 2): it takes two examples that differ." in one.notes
+
+
+@pytest.mark.parametrize(("scale", "towards"), [(0.0, "spread"), (0.6, "spread"), (1.0, "none"), (9.0, "even")])
+def test_the_expected_ece_is_that_of_binomial_counts(scale: float, towards: str) -> None:
+    """Against a sum over every count; bins of one, of many, of a confidence of 1 and of a gap either way."""
+    from scipy.stats import binom
+
+    confidence = np.repeat([0.5, 0.83, 0.998, 1.0, 0.3], [1, 7, 450, 3, 40])
+    correct = np.arange(len(confidence)) % 3 > 0
+    which = np.repeat(np.arange(5), [1, 7, 450, 3, 40])
+    scaled = Scaled.of(which, confidence, correct, 6, towards)
+    assert (scaled.gap < 0).any()
+    p = scaled.accuracy(scale)
+    assert ((p >= 0) & (p <= 1)).all()
+    expected = 0.0
+    for n, c, q in zip(scaled.counts, scaled.confidence, p, strict=True):
+        k = np.arange(n + 1)
+        expected += np.abs(n * c - k) @ binom.pmf(k, n, q) / len(confidence)
+    assert scaled.expected(scale) == pytest.approx(expected, abs=1e-10)
+    errors = scaled.share @ np.abs(confidence[np.unique(which, return_index=True)[1]] - p)
+    assert np.sqrt(scaled.errors(scale)[0]) == pytest.approx(errors)
+    if scale < 9:
+        assert scaled.scale_of(errors) == pytest.approx(scale)
+    else:
+        assert set(p) == {0.0, 1.0}, "no gap can be larger"
+
+
+def test_one_bin_is_a_binomial_test() -> None:
+    """Where all examples are as sure, the ECE is |confidence - share|, and Clopper and Pearson know its interval."""
+    from scipy.stats import binomtest
+
+    confidence, correct = np.full(400, 0.8), np.arange(400) < 280
+    which = np.zeros(400, dtype=int)
+    share = binomtest(280, 400).proportion_ci(0.95)
+    expected = (0.8 - share.high, 0.8 - share.low)
+    ece_span, rms_span = binned_intervals(which, confidence, correct, 1, resamples=20_000, rng=np.random.default_rng(0))
+    assert ece_span == pytest.approx(expected, abs=0.004)
+    assert rms_span == pytest.approx(expected, abs=0.004)
+    assert mce_interval(which, confidence, correct, 1) == pytest.approx(expected, abs=1e-6)
+    assert ece_debiased(which, confidence, correct, 1) == pytest.approx(0.1, abs=1e-3)
+
+
+def test_luck_alone_makes_no_certainty() -> None:
+    """All right, or exactly as sure as right: nothing is wrong, and a few examples do not prove it."""
+    for confidence, correct in (
+        (np.full(20, 0.999), np.ones(20, dtype=bool)),
+        (np.full(20, 0.75), np.arange(20) < 15),
+        (np.full(3, 1.0), np.ones(3, dtype=bool)),
+    ):
+        which = equal_width(confidence, 15)
+        span, _ = binned_intervals(which, confidence, correct, 15, resamples=500, rng=np.random.default_rng(0))
+        assert span[0] == 0
+        assert span[1] > 0.02
+        assert ece_debiased(which, confidence, correct, 15) == 0
+
+
+def test_the_influence_on_aurc_is_its_derivative() -> None:
+    """Against the AURC of a sample in which one example is repeated, and a sum of 0; the error rate's without ranks."""
+    rng = np.random.default_rng(2)
+    confidence, correct = rng.random(400), rng.random(400) < 0.7
+    area, influence = aurc_influence(confidence, correct)
+    assert area == pytest.approx(risks(confidence, correct).mean())
+    assert influence.sum() == pytest.approx(0, abs=1e-9)
+    # The confidence a hair below keeps the rank of every other; 400 copies of all, so that one more is little.
+    many, right = np.repeat(confidence, 400), np.repeat(correct, 400)
+    for row in (3, 57, int(confidence.argmin()), int(confidence.argsort()[20])):
+        more = risks(np.append(many, confidence[row]), np.append(right, correct[row])).mean()
+        change = (more - risks(many, right).mean()) * (len(many) + 1)
+        assert change == pytest.approx(influence[row], abs=0.02)
+    tied = aurc_influence(np.full(400, 0.5), correct)
+    np.testing.assert_allclose(tied[1], ~correct - tied[0], atol=1e-9)
+    assert aurc_interval(confidence, np.ones(400, dtype=bool)) == pytest.approx(tuple(float(v) for v in wilson(0, 400)))
+
+
+def test_the_interval_of_a_mean_without_skewness_is_students() -> None:
+    from scipy.stats import ttest_1samp
+
+    values = np.array([-3.0, -1, 0, 1, 3])
+    low, high = mean_interval(values)
+    assert (low, high) == pytest.approx(tuple(ttest_1samp(values, 0).confidence_interval(0.95)), abs=1e-4)
+    assert mean_interval(values[:1]) is None
+    low, high = mean_interval(np.array([0.0, 0, 0, 0, 1, 0, 0, 5]))
+    assert high - 0.75 > 0.75 - low, "a long tail upward moves the upper end away"
 
 
 def test_the_report_is_plain_and_several_combine() -> None:

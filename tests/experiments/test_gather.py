@@ -74,8 +74,9 @@ def test_calibration_without_validation_gives_what_needs_none(runs: dict[str, Pa
     without, places = source(runs["without"]), Places(device="cpu")
     bare = ask("calibration", without, {"bootstrap": "10"}, places=places)
     assert (bare.values["temperature"], bare.values["after"]) == (None, None)
-    (note,) = bare.report.notes
+    note, biased = bare.report.notes
     assert "no val_logits and val_labels; --cross-fit 5" in note
+    assert "biased upward" in biased
     answer = ask("calibration", without, {"cross_fit": "5", "bootstrap": "10"}, places=places)
     assert len(answer.values["fold_temperatures"]) == 5
     assert answer.values["before"] == bare.values["before"]
