@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 LEVEL = 0.95
-PAIRED, WELCH, MODELS, TWO_LEVEL = "paired t", "Welch's t", "bootstrap over examples", "two-level"
+PAIRED, WELCH, TWO_LEVEL = "paired t", "Welch's t", "two-level"
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from fierce_tools import binding, outputs, same
-from fierce_tools.analysis._over_seeds import MODELS, TWO_LEVEL, Estimate
+from fierce_tools.analysis._over_seeds import TWO_LEVEL, Estimate
 from fierce_tools.errors import DataError, SeenValidation, UsageError
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._comparison import FIGURES, Comparison, Row
-from fierce_tools.experiments._differences import Side, differences
+from fierce_tools.experiments._differences import OF_MODELS, Side, differences
 from fierce_tools.experiments._gather import beside, keys_of, names_of, relabelled
 from fierce_tools.experiments._loading import BY_POSITION, Places, outputs_of
 from fierce_tools.experiments._paired import PAIRED, Judged, judge
@@ -155,7 +155,7 @@ def _counted(label: str, members: Members) -> list[str]:
 def _explained(found: Mapping[str, Mapping[str, Estimate]], two_level: bool) -> list[str]:
     """What the intervals speak of."""
     every = [e for row in found.values() for e in row.values()]
-    over_seeds = [e for e in every if e.method != MODELS]
+    over_seeds = [e for e in every if e.method not in OF_MODELS]
     notes = []
     if over_seeds:
         about = "these test examples"

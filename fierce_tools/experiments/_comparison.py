@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fierce_tools import seeds
-from fierce_tools.analysis._over_seeds import MODELS, Estimate
+from fierce_tools.analysis._over_seeds import Estimate
+from fierce_tools.experiments._differences import ENDS, OF_MODELS
 from fierce_tools.report import Cell, Report, Table
 
 # Key, title, and the analysis with the path to its value; those without one come from the outputs themselves.
@@ -78,7 +79,7 @@ class Comparison:
         first = self.rows[0].label
         for kind, words in ((False, "over seeds"), (True, "over examples: of these {}, not of the recipes")):
             found = {
-                label: {k: e for k, e in row.items() if (e.method == MODELS) == kind}
+                label: {k: e for k, e in row.items() if (e.method in OF_MODELS) == kind}
                 for label, row in self.intervals.items()
             }
             many = {sum(e.n) for row in found.values() for e in row.values()}
@@ -92,12 +93,14 @@ class Comparison:
 
     def _differences(self, title: str, found: Mapping[str, Mapping[str, Estimate]]) -> Table:
         heads = ("model", "figure", "difference", "from", "to", "by", "n", "df")
-        lines = tuple(
-            (label, self._head(k), e.at, e.low, e.high, e.method, " and ".join(map(str, e.n)), _short(e.df))
-            for label, row in found.items()
-            for k, e in ((k, row[k]) for k in FIGURES if k in row)
-        )
-        return Table(title, heads, lines)
+        lines: list[tuple[Cell, ...]] = []
+        for label, row in found.items():
+            for key in (k for k in FIGURES if k in row):
+                e = row[key]
+                figure = self._head(key) + (", debiased" if e.method == ENDS else "")
+                n = " and ".join(map(str, e.n))
+                lines.append((label, figure, e.at, e.low, e.high, e.method, n, _short(e.df)))
+        return Table(title, heads, tuple(lines))
 
     def numbers(self) -> Report:
         """The same as plain numbers, a column for each mean, sd and bound: for a table of somebody's own."""

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from fierce_tools.analysis import _over_seeds as over
+from fierce_tools.analysis._calibration_intervals import binned_intervals, ece_debiased
+from fierce_tools.analysis._metrics import equal_width
 from fierce_tools.analysis._over_seeds import Estimate
-from fierce_tools.experiments._paired import PAIRED, Judged, mean_of, resample, same_examples
+from fierce_tools.experiments._paired import BINS, PAIRED, Judged, mean_of, resample, same_examples
 
+# By what an interval that speaks of single models is found.
+BOOTSTRAP, ENDS = "bootstrap over examples", "ends of both intervals"
+OF_MODELS = (BOOTSTRAP, ENDS)
 PERCENTILES = (2.5, 97.5)
 
 
@@ -36,9 +41,10 @@ def differences(
     """Of each row but the first the difference of its figures to the first's.
 
     With several seeds on both sides over seeds: paired where the seeds are the same, else Welch's; with `two_level` for
-    other examples too, where a figure can be resampled. With one seed on a side the interval is of a paired bootstrap
-    over examples: it speaks of these models alone. Rows that are not of the same examples have none, and an NLL that is
-    infinite for any example is of no difference; why is said in `notes`, as is how others were paired.
+    other examples too, where a figure can be resampled. With one seed on a side the interval speaks of these models
+    alone: a paired bootstrap over examples, and for the ECE, whose bias resampling cannot see, the ends of both sides'
+    own intervals. Rows that are not of the same examples have none, and an NLL that is infinite for any example is of
+    no difference; why is said in `notes`, as is how others were paired.
     """
     base, *others = sides
     comparable = [side for side in others if _comparable(base, side, notes)]
@@ -100,6 +106,9 @@ def _over_examples(
 ) -> dict[str, Estimate]:
     found = {}
     for key in (k for k in PAIRED if k in side.figures):
+        if key == "ece":
+            found[key] = _of_ece(base, side, len(drawn[side.label][key]))
+            continue
         gap = drawn[side.label][key].mean(axis=1) - drawn[base.label][key].mean(axis=1)
         if not np.isfinite(gap).all():
             _infinite(base, side, notes)
@@ -107,8 +116,26 @@ def _over_examples(
         at = mean_of(side.models, key) - mean_of(base.models, key)
         low, high = np.percentile(gap, PERCENTILES)
         models = (len(side.models), len(base.models))
-        found[key] = Estimate(at, float(low), float(high), None, None, models, over.MODELS)
+        found[key] = Estimate(at, float(low), float(high), None, None, models, BOOTSTRAP)
     return found
+
+
+def _of_ece(base: Side, side: Side, resamples: int) -> Estimate:
+    """The difference of the ECEs without bias, from the lower end of one less the upper end of the other and so on.
+
+    It covers more than 95 %. Resampled differences may cover a fifth: noise adds more to the smaller error.
+    """
+    mine, its = (np.mean([_ece(m, resamples) for m in s.models], axis=0) for s in (side, base))
+    count = (len(side.models), len(base.models))
+    return Estimate(float(mine[0] - its[0]), float(mine[1] - its[2]), float(mine[2] - its[1]), None, None, count, ENDS)
+
+
+def _ece(model: Judged, resamples: int) -> tuple[float, float, float]:
+    """A model's ECE without bias, and both ends of its interval."""
+    which, correct = equal_width(model.confidence, BINS), model.each["accuracy"] > 0
+    rng = np.random.default_rng(0)
+    (low, high), _ = binned_intervals(which, model.confidence, correct, BINS, resamples=resamples, rng=rng)
+    return ece_debiased(which, model.confidence, correct, BINS), low, high
 
 
 def _infinite(base: Side, side: Side, notes: dict[str, None]) -> None:

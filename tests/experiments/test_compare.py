@@ -18,7 +18,7 @@ from fierce_tools import outputs, recipe, sources
 from fierce_tools.analysis import stability
 from fierce_tools.experiments._compare import compare
 from fierce_tools.experiments._comparison import FIGURES
-from fierce_tools.experiments._differences import Side, differences
+from fierce_tools.experiments._differences import OF_MODELS, Side, differences
 from fierce_tools.experiments._paired import PAIRED, judge, resample
 from fierce_tools.experiments._rows import grouped
 
@@ -94,7 +94,7 @@ def test_several_seeds_are_compared_over_seeds_as_scipy_does(trained: Path) -> N
     # Seeds that are not the same on both sides do not pair.
     one, two, three, _ = located(trained)
     other = compare([one, two, three], skip=("mi", "probe", "gamma", "stability", "tightness"), bootstrap=100)
-    assert {e.method for e in other.intervals[three.label].values()} == {"bootstrap over examples"}
+    assert {e.method for e in other.intervals[three.label].values()} == set(OF_MODELS)
     assert any("two seeds of one recipe may differ as much" in note for note in other.notes)
 
 
@@ -140,6 +140,45 @@ def test_two_levels_reach_further_than_seeds_alone(trained: Path) -> None:
         assert both[key].low <= seeds[key].low <= seeds[key].high <= both[key].high
 
 
+SETS = 1000
+
+
+def model_of(rng: np.random.Generator, labels: np.ndarray, gap: float, sure: float) -> outputs.Outputs:
+    """Of two classes one is predicted with a confidence about `sure`, and right so much less often."""
+    confidence = np.clip(rng.normal(sure, 0.08, len(labels)), 0.55 + gap, 0.99)
+    right = rng.random(len(labels)) < confidence - gap
+    logit = np.log(confidence / (1 - confidence)) * np.where(right == (labels == 0), 1, -1)
+    return outputs.Outputs(np.column_stack([logit, np.zeros(len(labels))]), labels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "second"), [((0.0, 0.8), (0.0, 0.8)), ((0.1, 0.8), (0.0, 0.9)), ((0.05, 0.6), (0.05, 0.9))]
+)
+def test_intervals_of_two_models_cover_the_difference_of_these_two(
+    first: tuple[float, float], second: tuple[float, float]
+) -> None:
+    """Two models of a population: their gap of confidence and accuracy, and how sure they are."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(2, size=200_000)
+    population = [model_of(rng, labels, *model) for model in (first, second)]
+    truth = {k: judge(population[0], "a", 1.0).figures[k] - judge(population[1], "b", 1.0).figures[k] for k in PAIRED}
+    truth["ece"] = first[0] - second[0]
+    hits = dict.fromkeys(PAIRED, 0)
+    for _ in range(SETS):
+        rows = rng.integers(len(labels), size=400)
+        models = [judge(outputs.Outputs(o.logits[rows], o.labels[rows]), str(n), 1.0) for n, o in enumerate(population)]
+        b, a = (Side(m.label, (m,), (0,), True, dict.fromkeys(PAIRED, (0.0,))) for m in models)
+        found = differences([a, b], 150, False, {})[b.label]
+        for key in PAIRED:
+            low, high = found[key].low, found[key].high
+            assert low is not None
+            assert high is not None
+            hits[key] += low <= truth[key] <= high
+    for key in PAIRED:
+        assert 0.93 <= hits[key] / SETS <= (1 if key == "ece" else 0.97), (key, hits[key] / SETS)
+
+
 def test_resampled_figures_are_those_of_the_drawn_examples() -> None:
     rng = np.random.default_rng(1)
     z, y = rng.normal(size=(80, 5)), rng.integers(0, 5, 80)
@@ -183,7 +222,7 @@ def test_copies_and_seeds_without_weights_are_said(fierce, trained: Path, tmp_pa
 def test_rows_of_several_recipes_have_no_interval_over_seeds(trained: Path) -> None:
     made = compare(located(trained), group_by="train.seed", skip=("mi", "probe"), bootstrap=100)
     assert [r.one for r in made.rows] == [False, False]
-    assert {e.method for e in made.intervals["train.seed 1"].values()} == {"bootstrap over examples"}
+    assert {e.method for e in made.intervals["train.seed 1"].values()} == set(OF_MODELS)
     assert any("differ in more than their seed" in note for note in made.notes)
 
 
@@ -195,7 +234,11 @@ def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     outputs.save(tmp_path / "c.safetensors", logits=z[:50], labels=y[:50])
     found = [s for n in "abc" for s in sources.locate(str(tmp_path / f"{n}.safetensors"), tmp_path)]
     made = compare(found, bootstrap=50)
-    assert made.differences["b.safetensors"] == dict.fromkeys(PAIRED, (0.0, 0.0, 0.0))
+    found = made.differences["b.safetensors"]
+    assert {k: found[k] for k in PAIRED if k != "ece"} == dict.fromkeys(("accuracy", "nll", "entropy"), (0.0, 0.0, 0.0))
+    at, low, high = found["ece"]
+    assert (at, low + high) == (0, pytest.approx(0)), "its interval is made of both models' own"
+    assert low < 0
     assert "c.safetensors" not in made.differences
     assert any("not the same examples" in note for note in made.notes)
     assert any("a.safetensors: Left out: T* and" in note for note in made.notes), "what a file has not is named"
