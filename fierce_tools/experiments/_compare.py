@@ -85,7 +85,8 @@ def compare(
     if unnamed:
         same.refuse_conflicts(str(where.data), unnamed, "add class_names to the data")
     found = differences(sides, bootstrap, two_level, notes) if len(sides) > 1 else {}
-    triples = {label: {k: _triple(e) for k, e in row.items()} for label, row in found.items()}
+    keys_of = {label: dict.fromkeys(k for k in PAIRED if k not in skip) for label in found}
+    triples = {label: {**keys_of[label], **{k: _triple(e) for k, e in row.items()}} for label, row in found.items()}
     return Comparison(tuple(made), triples, split, temperature, (*notes, *_explained(found, two_level)), found)
 
 

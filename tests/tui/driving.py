@@ -107,6 +107,9 @@ async def idle(*_: float) -> None:
         await asyncio.sleep(0)
         if loop._ready:  # type: ignore[attr-defined]
             continue
+        if app._resize_event is not None:  # put off, so that many at once are drawn once
+            app._check_resize()
+            continue
         screen = app._screen_stack[-1] if app._screen_stack else None
         if screen is None or not screen.is_running or not _waiting(screen):
             return
