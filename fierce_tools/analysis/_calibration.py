@@ -52,9 +52,9 @@ NAMES = {
 
 BIASED = (
     "ECE, MCE and RMS are biased upward: with few examples noise alone makes gaps. The debiased rows and the intervals "
-    "allow for it; an interval that a biased figure lies outside of is stretched to it."
+    "allow for it; an interval is extended to a biased figure that it would not hold. After scaling, T* is held fixed."
 )
-HALL, SIMULATED = "t, skewness removed (Hall)", "simulation, inverted"
+HALL, SIMULATED = "t, skewness removed (Hall)", "test inversion, simulated"
 # How the 95 % interval of each figure is found.
 METHODS = {
     "accuracy": "Wilson",
@@ -63,9 +63,9 @@ METHODS = {
     "ece": SIMULATED,
     "ece_debiased": SIMULATED,
     "ece_equal_mass": SIMULATED,
-    "mce": "all bins at once, ≥ 95 %",
+    "mce": "joint Clopper-Pearson, ≥ 95 %",
     "rms_debiased": SIMULATED,
-    "aurc": "jackknife, one error more",
+    "aurc": "jackknife, conservative",
 }
 
 

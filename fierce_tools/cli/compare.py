@@ -27,7 +27,9 @@ def compare(
     ],
     group_by: Annotated[
         str,
-        typer.Option("--group-by", metavar="seed|OPTION", help="Rows by what differs beside seeds, or by one option."),
+        typer.Option(
+            "--group-by", metavar="seed|OPTION", help="Rows of runs that differ only in their seed, or by one option."
+        ),
     ] = "seed",
     split: Annotated[Literal["train", "val", "test"], typer.Option("--split", help="Which split.")] = "test",
     temperature: Annotated[float, typer.Option("--temperature", help="Of the soft-label entropy.")] = 9.0,
@@ -38,7 +40,7 @@ def compare(
         str,
         typer.Option(
             "--bootstrap",
-            metavar="N|two-level",
+            metavar="N|two-level[:N]",
             help="Resamples of the examples for intervals of single models, 0 for none; two-level: seeds and examples.",
         ),
     ] = "1000",

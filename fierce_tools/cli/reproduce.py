@@ -60,7 +60,7 @@ def reproduce(
             "--rejudge",
             metavar="FILE.json",
             show_default=False,
-            help="Judge a result that was kept by today's rules and write it anew with its table; again for others.",
+            help="Judge a kept result by today's rules and write it anew with its table; may be repeated.",
         ),
     ] = [],  # noqa: B006
     data_root: DataRoot = None,

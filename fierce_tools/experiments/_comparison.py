@@ -98,7 +98,7 @@ class Comparison:
             for key in (k for k in FIGURES if k in row):
                 e = row[key]
                 figure = self._head(key) + (", debiased" if e.method == ENDS else "")
-                n = " and ".join(map(str, e.n))
+                n = " vs ".join(map(str, e.n))
                 lines.append((label, figure, e.at, e.low, e.high, e.method, n, _short(e.df)))
         return Table(title, heads, tuple(lines))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def table(
         name,
         "sd teachers",
         "sd students",
-        "95 % over both",
+        f"95 % over {'teachers' if all(row['students'] == 1 for row in own) else 'both'}",
         *(() if alike else "n"),
     )
     lines: list[tuple[Cell, ...]] = []
@@ -103,7 +104,9 @@ def table(
 
 def cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
     """Mean, both standard deviations and the interval of an entry of `pool` for a table."""
-    interval = None if row["low"] is None else f"{row['low']:.4f} … {row['high']:.4f}"
+    least, most = (0.0, math.inf) if row["figure"] == "kl" else (0.0, 1.0)  # few teachers reach further than there is
+    ends = None if row["low"] is None else (max(row["low"], least), min(row["high"], most))
+    interval = None if ends is None else f"{ends[0]:.4f} … {ends[1]:.4f}"
     return four(row["mean"]), four(row["sd_teachers"]), four(row["sd_students"]), interval
 
 

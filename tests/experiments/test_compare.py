@@ -140,7 +140,7 @@ def test_two_levels_reach_further_than_seeds_alone(trained: Path) -> None:
         assert both[key].low <= seeds[key].low <= seeds[key].high <= both[key].high
 
 
-SETS = 1000
+SETS = 2000
 
 
 def model_of(rng: np.random.Generator, labels: np.ndarray, gap: float, sure: float) -> outputs.Outputs:
