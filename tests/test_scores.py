@@ -160,7 +160,7 @@ def test_a_comparison_with_infinite_losses_says_so_and_has_no_difference(fierce)
         "--counts",
         "votes",
         "--bootstrap",
-        "20",
+        "50",
         "--format",
     )
     code, out, err = fierce(*words, "json")

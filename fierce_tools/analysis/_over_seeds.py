@@ -66,7 +66,8 @@ def two_level(a: np.ndarray, b: np.ndarray, drawn_a: np.ndarray, drawn_b: np.nda
     """
     sides = [(a - b, drawn_a - drawn_b)] if paired else [(a, drawn_a), (-b, -drawn_b)]
     at, n = float(sum(side.mean() for side, _ in sides)), tuple(len(side) for side, _ in sides)
-    if min(n) < 2 or not all(np.isfinite(x).all() for side in sides for x in side):
+    known = all(np.isfinite(x).all() for side in sides for x in side)
+    if min(n) < 2 or not known or all(constant(side) for side, _ in sides):
         return Estimate(at, None, None, None, None, n, TWO_LEVEL)
     over_seeds = np.array([side.var(ddof=1) / len(side) for side, _ in sides])
     both = np.array(
@@ -134,6 +135,8 @@ def _width(found: Estimate) -> float:
 def _t(at: float, error: float, df: float, n: tuple[int, ...], method: str) -> Estimate:
     from scipy.special import stdtr, stdtrit
 
+    if not (0 < error < np.inf):  # beyond what numbers can hold
+        return Estimate(at, None, None, None, None, n, method)
     freedom = min(df, 1e9)  # from there on it is the normal law
     half = float(stdtrit(freedom, 0.5 + LEVEL / 2)) * error
     return Estimate(at, at - half, at + half, float(df), float(2 * stdtr(freedom, -abs(at) / error)), n, method)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Of the examples, for intervals of single models.
 RESAMPLES = 1000
+# Percentiles of fewer say nothing.
+FEWEST = 50
 
 
 def compare(
@@ -121,9 +123,11 @@ def _levels(text: str) -> tuple[int, bool]:
     word, _, number = text.partition(":")
     two_level = word == "two-level"
     count = (number or str(RESAMPLES)) if two_level else text
-    if not count.isdecimal() or (two_level and int(count) < 2):
-        raise UsageError(f"--bootstrap is {text!r}", "expected a number of resamples, 0 or more, or two-level")
-    return int(count), two_level
+    wanted = int(count) if count.isdecimal() and len(count) < 9 else -1
+    if wanted < 0 or 0 < wanted < FEWEST or (two_level and not wanted):
+        what = f"expected 0 for none, {FEWEST} resamples or more, or two-level"
+        raise UsageError(f"--bootstrap is {text[:40]!r}", what)
+    return wanted, two_level
 
 
 def _located(paths: list[str], root: Path, epochs: str | None) -> tuple[list[Source], list[runs.Run]]:
@@ -143,7 +147,7 @@ def _located(paths: list[str], root: Path, epochs: str | None) -> tuple[list[Sou
                 run = runs.find(path, root)
             except DataError:
                 raise error from None
-            if epochs is not None or runs.state(run) == "done":
+            if epochs is not None or run.model_path.exists() or "peers" in run.info():
                 raise
             missing[run] = error
     if missing and not found:

@@ -139,25 +139,28 @@ def _rejudge(files: Sequence[str], recipe: str | None, format: str) -> None:
     from fierce_tools.cli import saving
     from fierce_tools.experiments._verdicts import judged_again
 
+    again = []
     for name in files:
         path = Path(name)
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from None
-        except ValueError as error:
-            raise DataError(f"{path} is not a JSON document ({error})") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} is not a JSON document ({str(error) or type(error).__name__})") from None
         if path.suffix != ".json" or not isinstance(document, dict) or not isinstance(document.get("study"), str):
             raise DataError(f"{path}: not a result of `fierce reproduce`", "name a NAME.json that it wrote")
         study = studies.load(studies.find(recipe or document["study"]), str(document.get("form")))
         made = judged_again(study, document, str(path))
-        report, document = made.report(), made.as_dict()
-        saving.save(path.with_suffix(".md"), report, document)
+        again.append((path, made.report(), made.as_dict()))
+    for path, report, document in again:  # nothing is written before all of them could be judged
         saving.save(path, report, document)
-        if format == "json":
-            text.print_json(document)
-        else:
+        saving.save(path.with_suffix(".md"), report, document)
+        if format != "json":
             text.print_report(report)
+    if format == "json":
+        documents = [document for _, _, document in again]
+        text.print_json(documents[0] if len(documents) == 1 else documents)
 
 
 def _about(

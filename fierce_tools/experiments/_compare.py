@@ -19,7 +19,7 @@ from fierce_tools.experiments._paired import PAIRED, Judged, judge
 from fierce_tools.experiments._rows import Members, rows
 from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
-from fierce_tools.runs import Run
+from fierce_tools.runs import Run, state
 from fierce_tools.sources import Source
 
 CONSTANT = "all feature vectors, or all soft labels, are the same: γ, S, within/between and probe say nothing"
@@ -46,7 +46,7 @@ def compare(
     `group_by` is `seed`, or an option of the recipe such as loss.lam, whose values then make the rows. A figure whose
     arrays a source has not, or that needs a choice on validation its weights may have seen, is left empty and named in
     the notes; `fit_on` and `cross_fit` go to the analyses that have them, `keys` say which arrays of files are meant.
-    Of a row distinct seeds of one recipe count, of which `missing` runs are some that have no weights.
+    Of a row distinct seeds of one recipe count; `missing` are runs without weights, which a row may lack.
 
     Differences to the first row are of means over a row's models. With several seeds on both sides their 95 % intervals
     are over seeds: Student's t where the seeds pair, else Welch's. With `two_level` they hold for other examples too.
@@ -63,7 +63,9 @@ def compare(
     notes: dict[str, None] = {}
     made: list[Row] = []
     sides: list[Side] = []
-    for label, members in rows(sources, group_by, missing).items():
+    grouped, strange = rows(sources, group_by, missing)
+    notes |= dict.fromkeys(f"{run.name} is left out: it is {state(run)} and has no weights." for run in strange)
+    for label, members in grouped.items():
         models = []
         for s in members.sources:
             given = scores_of(s, split, where, named)
@@ -85,8 +87,8 @@ def compare(
     if unnamed:
         same.refuse_conflicts(str(where.data), unnamed, "add class_names to the data")
     found = differences(sides, bootstrap, two_level, notes) if len(sides) > 1 else {}
-    keys_of = {label: dict.fromkeys(k for k in PAIRED if k not in skip) for label in found}
-    triples = {label: {**keys_of[label], **{k: _triple(e) for k, e in row.items()}} for label, row in found.items()}
+    always = dict.fromkeys(k for k in PAIRED if k not in skip)
+    triples = {label: {**always, **{k: _triple(e) for k, e in row.items()}} for label, row in found.items()}
     return Comparison(tuple(made), triples, split, temperature, (*notes, *_explained(found, two_level)), found)
 
 
@@ -165,8 +167,11 @@ def _explained(found: Mapping[str, Mapping[str, Estimate]], two_level: bool) -> 
                 "other examples too"
             )  # fmt: skip
         notes.append(f"Intervals over seeds speak of the recipes, on {about}; each is of one figure, unadjusted.")
-    if any(e.low is None for e in over_seeds):
-        notes.append("No interval where seeds do not vary, or where fewer than two of a row have the figure.")
+    if any(e.low is None for e in every):
+        notes.append(
+            "No interval where seeds, or the answers of two models, do not vary, or where fewer than two of a row have "
+            "the figure."
+        )
     if len(every) > len(over_seeds):
         notes.append(
             "Intervals over examples speak of these very models: two seeds of one recipe may differ as much. Train "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fierce_tools import seeds
 from fierce_tools.analysis._over_seeds import Estimate
-from fierce_tools.experiments._differences import ENDS, OF_MODELS
+from fierce_tools.experiments._differences import DEBIASED, OF_MODELS
 from fierce_tools.report import Cell, Report, Table
 
 # Key, title, and the analysis with the path to its value; those without one come from the outputs themselves.
@@ -23,6 +23,12 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "tightness": ("within/between", "projection", ("train_collapse", "ratio")),
     "probe": ("probe accuracy", "linear-probe", ("accuracy",)),
     "mi": ("MI (nats)", "mutual-information", ("nats",)),
+}
+# Titles of what is compared, in order.
+COMPARED = {
+    name: words
+    for key, (title, _, _) in FIGURES.items()
+    for name, words in ((key, title), *(((DEBIASED, f"{title}, debiased"),) if key == "ece" else ()))
 }
 PAGES = {
     "Predictions": ("accuracy", "nll", "ece", "tstar", "ece-tstar", "entropy"),
@@ -89,24 +95,22 @@ class Comparison:
         return Report("Comparison", tuple(tables), self.notes)
 
     def _head(self, key: str) -> str:
-        return FIGURES[key][0].replace("at T ", f"at T={self.temperature:g} ")
+        return COMPARED[key].replace("at T ", f"at T={self.temperature:g} ")
 
     def _differences(self, title: str, found: Mapping[str, Mapping[str, Estimate]]) -> Table:
         heads = ("model", "figure", "difference", "from", "to", "by", "n", "df")
         lines: list[tuple[Cell, ...]] = []
         for label, row in found.items():
-            for key in (k for k in FIGURES if k in row):
+            for key in (k for k in COMPARED if k in row):
                 e = row[key]
-                figure = self._head(key) + (", debiased" if e.method == ENDS else "")
-                n = " vs ".join(map(str, e.n))
-                lines.append((label, figure, e.at, e.low, e.high, e.method, n, _short(e.df)))
+                lines.append((label, self._head(key), e.at, e.low, e.high, e.method, _count(e), _short(e.df)))
         return Table(title, heads, tuple(lines))
 
     def numbers(self) -> Report:
         """The same as plain numbers, a column for each mean, sd and bound: for a table of somebody's own."""
         keys = [k for k in FIGURES if any(v is not None for r in self.rows for v in r.figures.get(k, ()))]
-        compared = [k for k in FIGURES if any(k in row for row in self.intervals.values())]
-        parts = ("", "low", "high", "df", "method")
+        compared = [k for k in COMPARED if any(k in row for row in self.intervals.values())]
+        parts = ("", "low", "high", "df", "n", "method")
         heads = ["model", "n", *(f"{k} {part}" for k in keys for part in ("mean", "sd"))]
         heads += [f"{k} difference {part}".strip() for k in compared for part in parts]
         lines: list[tuple[Cell, ...]] = []
@@ -117,7 +121,7 @@ class Comparison:
                 cells += [found.mean, found.sd]
             for key in compared:
                 e = self.intervals.get(r.label, {}).get(key)
-                cells += [None] * len(parts) if e is None else [e.at, e.low, e.high, e.df, e.method]
+                cells += [None] * len(parts) if e is None else [e.at, e.low, e.high, e.df, _count(e), e.method]
             lines.append(tuple(cells))
         return Report("Comparison", (Table("", tuple(heads), tuple(lines)),))
 
@@ -130,6 +134,11 @@ def _spread(values: Sequence[float | None]) -> Cell:
 
 def _four(cell: float | str) -> str:
     return cell if isinstance(cell, str) else f"{cell:.4g}"
+
+
+def _count(found: Estimate) -> str:
+    """How many seeds or models, of the row and of the first, or pairs of both."""
+    return " vs ".join(map(str, found.n))
 
 
 def _short(df: float | None) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from fierce_tools.experiments._paired import BINS, PAIRED, Judged, mean_of, resa
 # By what an interval that speaks of single models is found.
 BOOTSTRAP, ENDS = "bootstrap over examples", "ends of both intervals"
 OF_MODELS = (BOOTSTRAP, ENDS)
+# The difference of ECEs without their bias; figures that have none otherwise.
+DEBIASED, WIDENED = "ece_debiased", "widened by bias"
+BIASED = ("ece", "ece-tstar")
 PERCENTILES = (2.5, 97.5)
 
 
@@ -42,8 +45,9 @@ def differences(
 
     With several seeds on both sides over seeds: paired where the seeds are the same, else Welch's; with `two_level` for
     other examples too, where a figure can be resampled. With one seed on a side the interval speaks of these models
-    alone: a paired bootstrap over examples, and for the ECE, whose bias resampling cannot see, the ends of both sides'
-    own intervals. Rows that are not of the same examples have none, and an NLL that is infinite for any example is of
+    alone: a paired bootstrap over examples. The ECE's bias differs between models, so that the difference is of ECEs
+    without it: over seeds widened by what may be left of it, of models from the ends of both sides' own intervals; that
+    at T* has none. Rows that are not of the same examples have none, and an NLL that is infinite for any example is of
     no difference; why is said in `notes`, as is how others were paired.
     """
     base, *others = sides
@@ -82,12 +86,14 @@ def _over_seeds(
 ) -> dict[str, Estimate]:
     found = {}
     for key in side.figures:
+        if key in BIASED:
+            continue
         a, b = (np.array([np.nan if v is None else v for v in s.figures.get(key, ())]) for s in (side, base))
         paired = side.seeds == base.seeds
         keep = [np.isfinite(x) for x in (a, b)]
         if paired and len(a) == len(b):
             keep = [keep[0] & keep[1]] * 2
-        if key in PAIRED and key == "nll" and any(m.infinite for m in (*base.models, *side.models)):
+        if key == "nll" and any(m.infinite for m in (*base.models, *side.models)):
             _infinite(base, side, notes)
             continue
         if not all(k.any() for k in keep):
@@ -98,7 +104,28 @@ def _over_seeds(
             found[key] = over.two_level(a, b, *levels, paired=paired)
         else:
             found[key] = over.difference(a, b, paired=paired)
+    if "ece" in side.figures:
+        found[DEBIASED] = _ece_over_seeds(base, side, drawn)
     return found
+
+
+def _ece_over_seeds(base: Side, side: Side, drawn: Mapping[str, Mapping[str, np.ndarray]]) -> Estimate:
+    """The difference of the ECEs without bias, its interval widened by how far the biases that were taken off differ.
+
+    What is left of them cannot differ by more, roughly: an ECE of 0 is estimated above 0, and the less sure the models
+    are the more so.
+    """
+    a, b = (np.array([_debiased(m) for m in s.models]) for s in (side, base))
+    taken = [np.array([m.figures["ece"] for m in s.models]) - x for s, x in ((side, a), (base, b))]
+    paired = side.seeds == base.seeds
+    if drawn:
+        found = over.two_level(a, b, drawn[side.label]["ece"], drawn[base.label]["ece"], paired=paired)
+    else:
+        found = over.difference(a, b, paired=paired)
+    if found.low is None or found.high is None:
+        return found
+    left = abs(float(taken[0].mean() - taken[1].mean()))
+    return replace(found, low=found.low - left, high=found.high + left, p=None, method=f"{found.method}, {WIDENED}")
 
 
 def _over_examples(
@@ -107,16 +134,19 @@ def _over_examples(
     found = {}
     for key in (k for k in PAIRED if k in side.figures):
         if key == "ece":
-            found[key] = _of_ece(base, side, len(drawn[side.label][key]))
+            found[DEBIASED] = _of_ece(base, side, len(drawn[side.label][key]))
             continue
         gap = drawn[side.label][key].mean(axis=1) - drawn[base.label][key].mean(axis=1)
         if not np.isfinite(gap).all():
             _infinite(base, side, notes)
             continue
         at = mean_of(side.models, key) - mean_of(base.models, key)
-        low, high = np.percentile(gap, PERCENTILES)
+        low, high = np.percentile(gap, PERCENTILES, method="weibull")  # which few draws do not make too narrow
         models = (len(side.models), len(base.models))
-        found[key] = Estimate(at, float(low), float(high), None, None, models, BOOTSTRAP)
+        sure = over.constant(gap)  # right and wrong on the same examples: nothing to resample
+        found[key] = Estimate(
+            at, None if sure else float(low), None if sure else float(high), None, None, models, BOOTSTRAP
+        )
     return found
 
 
@@ -135,7 +165,12 @@ def _ece(model: Judged, resamples: int) -> tuple[float, float, float]:
     which, correct = equal_width(model.confidence, BINS), model.each["accuracy"] > 0
     rng = np.random.default_rng(0)
     (low, high), _ = binned_intervals(which, model.confidence, correct, BINS, resamples=resamples, rng=rng)
-    return ece_debiased(which, model.confidence, correct, BINS), low, high
+    return _debiased(model), low, high
+
+
+def _debiased(model: Judged) -> float:
+    which = equal_width(model.confidence, BINS)
+    return ece_debiased(which, model.confidence, model.each["accuracy"] > 0, BINS)
 
 
 def _infinite(base: Side, side: Side, notes: dict[str, None]) -> None:

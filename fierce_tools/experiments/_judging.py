@@ -17,12 +17,16 @@ HOLDS, FAILS, UNCLEAR, ONE_SEED, UNMEASURED = "holds", "does not hold", "unclear
 DECISIVE = (FAILS, UNCLEAR, ONE_SEED, HOLDS)
 TESTED, COUNTED = "tested", "counted"
 LEVEL = 0.05
-# What the verdicts of a table mean; `{}` is the number of comparisons that were tested.
+# What the verdicts of a table mean: the number of comparisons that were tested, and NUMBERS where some were counted.
 MEANING = (
     "holds, does not hold: by a paired t-test over seeds, at 5 % after Holm's adjustment for the {} comparisons of "
-    "this study that are tested; the 95 % intervals are unadjusted. Claims against a number, and gaps that are the "
-    "same in every seed, are counted, not tested: they hold where every seed has it so. unclear: not decided. A claim "
-    "of several comparisons holds where each does, and fails where one is decided against. One seed decides nothing."
+    "this study that are tested (gaps that are the same in every seed: an exact sign test, which decides nothing with "
+    "fewer than six seeds); the 95 % intervals are unadjusted. {} unclear: not decided. A claim of several comparisons "
+    "holds where each does, and fails where one is decided against. One seed decides nothing."
+)
+NUMBERS = (
+    "Claims against a number other than 0 are counted, not tested: they hold where every seed has it so, and do not "
+    "where none has."
 )
 
 
@@ -46,19 +50,20 @@ class Comparison:
 
 
 def judge(
-    study: Sequence[str], figures: Mapping[str, Sequence[float] | None]
+    study: Sequence[str], figures: Mapping[str, Sequence[float | None] | None]
 ) -> list[tuple[str, tuple[Comparison, ...]]]:
-    """The verdict of each claim of a study, of figures with a value for every seed, and its comparisons one by one.
+    """The verdict of each claim of a study, of figures by seed (None where a seed has none), and its comparisons.
 
-    A comparison is tested by a paired t-test, n - 1 degrees of freedom, its p adjusted by Holm over all comparisons of
-    the study that are tested, each counted once. One against a number other than 0, or whose gap does not vary, is
-    counted: it holds where every seed has it so and fails where none has. One seed decides nothing, nor do figures of
-    different numbers of seeds. A conjunction holds where every part does and fails where one is decided against.
+    A comparison is tested by a paired t-test, n - 1 degrees of freedom, or where its gaps are the same by an exact sign
+    test, p = 2^(1-n); p is adjusted by Holm over all comparisons of the study that are tested, each counted once. One
+    against a number other than 0 is counted: it holds where every seed has it so and fails where none has. One seed
+    decides nothing, nor do figures of different numbers of seeds. A conjunction holds where every part does and fails
+    where one is decided against.
     """
     found = [claims.gaps(claim, figures) for claim in study]
-    tested = {gap.text: over.t_mean(gap.values).p for several in found for gap in several if _how(gap) == TESTED}
-    adjusted = dict(zip(tested, over.holm([p for p in tested.values() if p is not None]), strict=True))
-    return [_verdict([_compare(gap, adjusted.get(gap.text)) for gap in several]) for several in found]
+    tested = {_same(gap): _p(gap) for several in found for gap in several if _how(gap) == TESTED}
+    adjusted = dict(zip(tested, over.holm([*tested.values()]), strict=True))
+    return [_verdict([_compare(gap, adjusted.get(_same(gap))) for gap in several]) for several in found]
 
 
 def count(values: Sequence[bool]) -> str:
@@ -70,19 +75,35 @@ def count(values: Sequence[bool]) -> str:
 
 def meaning(judged: Sequence[Sequence[Comparison]]) -> str:
     """What the verdicts of a study mean, for a note."""
-    tested = family(judged)
-    return MEANING.format(tested) if tested else "One seed decides nothing; nothing here was tested."
+    every = [c for several in judged for c in several]
+    counted = NUMBERS if any(c.how == COUNTED for c in every) else ""
+    if not any(c.how for c in every):
+        return "One seed decides nothing; nothing here was tested."
+    return MEANING.format(family(judged), counted).replace("  ", " ")
 
 
 def family(judged: Sequence[Sequence[Comparison]]) -> int:
     """How many different comparisons were tested together."""
-    return len({c.gap.text for several in judged for c in several if c.how == TESTED})
+    return len({_same(c.gap) for several in judged for c in several if c.how == TESTED})
+
+
+def _same(gap: Gap) -> tuple[float, ...]:
+    """The same for a comparison that is written another way, such as with its sides exchanged."""
+    return max(gap.values, tuple(-v for v in gap.values))
 
 
 def _how(gap: Gap) -> str:
     if len(gap.values) < 2 or not np.isfinite(gap.values).all():
         return ""
-    return COUNTED if gap.number or over.constant(np.array(gap.values)) else TESTED
+    return COUNTED if gap.number else TESTED
+
+
+def _p(gap: Gap) -> float:
+    """Two-sided, of the t-test over seeds; of gaps without spread, of the sign test. Gaps of 0 say nothing."""
+    found = over.t_mean(gap.values).p
+    if found is not None:
+        return found
+    return 1.0 if max(map(abs, gap.values)) == 0 else float(2.0 ** (1 - len(gap.values)))
 
 
 def _compare(gap: Gap, adjusted: float | None) -> Comparison:

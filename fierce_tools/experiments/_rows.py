@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fierce_tools import checkpoints, same, seeds
-from fierce_tools.experiments._trainings import training_of, unfinished
+from fierce_tools.experiments._trainings import peer_of, training_of, unfinished
 from fierce_tools.menu import unknown
 from fierce_tools.runs import Run
+from fierce_tools.seeds import Training
 from fierce_tools.sources import Source
 
 
@@ -49,38 +52,49 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
     found: dict[str, list[Source]] = {}
     for members in by_key.values():
         own = recipes[members[0].path]
-        words = [str(own[k]) if k.endswith(".name") else f"{k.partition('.')[2]} {own[k]}" for k in varying if k in own]
+        words = [str(own[k]) if k.endswith(".name") else _said(k, own[k]) for k in varying if k in own]
         label = ", ".join(words) if len(members) > 1 and words else members[0].label
-        found[label if label not in found else members[0].label] = members
+        names = itertools.chain((label, members[0].label), (f"{label} ({n})" for n in itertools.count(2)))
+        found[next(name for name in names if name not in found)] = members
     return found
 
 
-def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) -> dict[str, Members]:
-    """Who counts in each row of `grouped`; `missing` are runs that have no weights to ask.
+def _said(key: str, value: Any) -> str:
+    return f"{key.rpartition('.')[2]} {value}"
 
-    Raises UsageError like `grouped`.
+
+def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) -> tuple[dict[str, Members], list[Run]]:
+    """Who counts in each row of `grouped`, and which of the `missing` runs, that have no weights to ask, fit no row.
+
+    Sources of one label go by their paths. Raises UsageError like `grouped`.
     """
+    many = Counter(s.label for s in sources)
+    sources = [replace(s, label=str(s.path)) if many[s.label] > 1 else s for s in sources]
     found: dict[str, Members] = {}
-    lost = [unfinished(run) for run in missing]
+    strange = [*missing]
     for label, several in grouped(sources, group_by).items():
         by_label = {s.label: s for s in several}
-        groups = seeds.grouped(training_of(s) for s in several)
-        left_out = {name: reason for g in groups for name, reason in g.left_out.items()}
+        trainings = [training_of(s) for s in several]
+        groups = seeds.grouped(trainings)
         planned = sum(g.planned for g in groups)
+        left_out = {name: reason for g in groups for name, reason in g.left_out.items()}
         if len(groups) == 1 and several[0].checkpoint:
-            recipe = _recipe(several[0])
-            again = [replace(t, identity=groups[0].identity) for t in lost if t.identity == recipe]
-            whole = seeds.grouped([*(training_of(s) for s in several), *again])[0]
+            lost = {run.name: t for run in strange if (t := _fits(run, several[0])) is not None}
+            (whole,) = seeds.grouped([*trainings, *(replace(t, identity=groups[0].identity) for t in lost.values())])
             planned, left_out = whole.planned, dict(whole.left_out)
+            strange = [run for run in strange if run.name not in lost]
         counted = [t for g in groups for t in g.counted]
         who, numbers = tuple(by_label[t.name] for t in counted), tuple(t.seed for t in counted)
         found[label] = Members(who, numbers, len(groups) == 1, planned, left_out)
-    return found
+    return found, strange
 
 
-def _recipe(source: Source) -> str:
+def _fits(run: Run, source: Source) -> Training | None:
+    """A run without weights as a seed of a checkpoint's recipe; None where it is of another."""
     document = checkpoints.read_document(source.path)
-    return "" if document.get("origin") else same.training(document["recipe"], seed=False)
+    if document.get("origin") or peer_of(run) != peer_of(source.run):
+        return None
+    return unfinished(run, document)
 
 
 def _differs(key: str, recipes: list[dict[str, Any]]) -> bool:
@@ -100,4 +114,6 @@ def _flat(source: Source) -> dict[str, Any]:
         return {}
     document = checkpoints.read_document(source.path)
     flat = {f"{s}.{k}": v for s, table in document["recipe"].items() for k, v in table.items()}
-    return flat | ({"epoch": document["epoch"]} if source.epoch else {})
+    if source.epoch is None:
+        return flat
+    return flat | {"epoch": document["epoch"] if source.epoch.isdecimal() else source.epoch}

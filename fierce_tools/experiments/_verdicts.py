@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,11 +35,17 @@ AS_CLAIMED, NOT_AS_CLAIMED = "as claimed", "not as claimed"
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: ours for each seed, in the row's own unit; none where there is no measurement, with `why`."""
+    """A row of the table: ours for each seed, in the row's own unit, None for a seed without; empty where there is no
+    measurement, with `why`."""
 
     row: Row
-    ours: tuple[float, ...]
+    ours: tuple[float | None, ...]
     why: str = ""
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """Those of the seeds that have one."""
+        return tuple(v for v in self.ours if v is not None)
 
     @property
     def within(self) -> tuple[bool, ...]:
@@ -46,7 +53,7 @@ class Line:
         paper, within = self.row.paper, self.row.within
         if within is None or not isinstance(paper, int | float):
             return ()
-        return tuple(abs(v - paper) <= within for v in self.ours)
+        return tuple(abs(v - paper) <= within for v in self.known)
 
     @property
     def verdict(self) -> str:
@@ -92,7 +99,7 @@ class Reproduction:
         wrong = []
         for plot in self.study.plots:
             try:
-                made = chart(plot, {x.row.key: x.ours for x in self.lines}, self.steps)
+                made = chart(plot, {x.row.key: x.known for x in self.lines}, self.steps)
             except UsageError as error:
                 wrong.append(f"{error}.")
             else:
@@ -120,7 +127,7 @@ class Reproduction:
             ours = seeds.show(line.ours) if line.ours else "failed" if line.why else UNMEASURED
             one = line.verdict.startswith(ONE_SEED)
             alone = ("within" if line.within[0] else "not within") if one else None
-            cells = (line.row.key, line.row.name, line.row.paper, _short(ours), self._count(len(line.ours)))
+            cells = (line.row.key, line.row.name, line.row.paper, _short(ours), self._count(len(line.known)))
             rows.append((*cells, line.verdict if not one else None, f"{alone} ±{line.row.within:g}" if alone else None))
         heads = ("key", "figure", "paper", "ours", "n", "verdict", "one seed")
         return _without_empty(Table("The paper's figures and ours", heads, tuple(rows)))
@@ -153,7 +160,7 @@ class Reproduction:
         study = self.study
         rows = [
             {"name": x.row.name, "key": x.row.key, "paper": x.row.paper, "within": x.row.within, "ours": list(x.ours),
-             "mean": found.mean, "sd": found.sd, "n": len(x.ours), "verdict": x.verdict, "why": x.why or None}
+             "mean": found.mean, "sd": found.sd, "n": found.n, "verdict": x.verdict, "why": x.why or None}
             for x in self.lines
             for found in [seeds.mean_sd(x.ours)]
         ]  # fmt: skip
@@ -186,14 +193,19 @@ def judged_again(study: Study, document: Mapping[str, Any], where: str) -> Repro
     Raises DataError where the document is of another study, or of one with other rows or claims.
     """
     try:
-        kept = {row["key"]: (tuple(map(float, row["ours"])), str(row["why"] or "")) for row in document["rows"]}
+        kept = {
+            row["key"]: (tuple(None if v is None else _finite(v) for v in row["ours"]), _plain(row["why"] or ""))
+            for row in document["rows"]
+        }
         theirs = [claim["holds"] for claim in document["claims"]]
         steps = {
-            name: Performed(runs=tuple(s["runs"]), seconds=float(s["seconds"]), error=s["error"] or "")
+            name: Performed(
+                runs=tuple(map(_plain, s["runs"])), seconds=_finite(s["seconds"]), error=_plain(s["error"] or "")
+            )
             for name, s in document["steps"].items()
         }
-        made, name = dict(document["made"]), document["study"]
-        many = len(str(made["seeds"]).split(","))
+        made, name = {_plain(k): _plain(v) for k, v in document["made"].items()}, document["study"]
+        many = len(made["seeds"].split(","))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{where}: not a result of `fierce reproduce` ({type(error).__name__}: {error})") from None
     if name != study.name or document.get("form") != study.form:
@@ -218,21 +230,36 @@ def _line(study: Study, row: Row, steps: Mapping[str, Performed]) -> Line:
         return Line(row, ())
     if step.error:
         return Line(row, (), step.error)
-    found: list[float] = []
+    alone = not once(study.steps[row.from_])
+    found: list[float | None] = []
     for value in step.values:
         try:
             got = search(row.ours, value, f"row {row.name!r}")
         except UsageError as error:
             return Line(row, (), error.message)
         numbers = [v for v in numbers_of(got) if isinstance(v, int | float) and not isinstance(v, bool)]
-        if len(numbers) > 1 and not once(study.steps[row.from_]):
+        if len(numbers) > 1 and alone:
             return Line(row, (), f"{row.ours} is {len(numbers)} numbers of one seed, expected one, such as avg(…)")
         found += [float(f"{row.offset + row.scale * float(v):.12g}") for v in numbers]  # 20.000000000000004 is 20
-    if not found:
+        found += [None] if alone and not numbers else []  # so that rows pair by their seeds
+    if not any(v is not None for v in found):
         lost = study.steps[row.from_].get("lost")
         what = f"{row.ours} is no number in what {row.from_} gives: {keys_of(step.values[0])}"
         return Line(row, (), "" if lost else what)
     return Line(row, tuple(found))
+
+
+def _finite(value: Any) -> float:
+    """A number of a document. Raises ValueError for what is none, or not finite."""
+    number = float(value)
+    if isinstance(value, str | bool) or not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _plain(text: Any) -> str:
+    """Text of a document without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 def _gap(part: Comparison) -> dict[str, Any]:

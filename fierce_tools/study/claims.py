@@ -7,6 +7,7 @@ comparisons and `and`. Nothing else is evaluated.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,11 @@ _COMPARISONS: dict[type, tuple[int, bool]] = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One comparison: by how much it holds (negative: by how much it fails), seed by seed.
+    """One comparison: by how much it holds (negative: by how much it fails), for each seed that all its figures have.
 
-    `number` says that one side is a number other than 0, `or_equal` that a gap of 0 is as claimed. Where figures have
-    different numbers of seeds, `paired` is false and there is one value, the gap of their means.
+    `number` says that a number other than 0 is added to the figures, as in `a > 50`, `or_equal` that a gap of 0 is as
+    claimed. Where figures have different numbers of seeds, `paired` is false and there is one value, the gap of their
+    means.
     """
 
     text: str
@@ -49,32 +51,58 @@ def names(claim: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
 
 
-def gaps(claim: str, figures: Mapping[str, Sequence[float] | None]) -> tuple[Gap, ...]:
-    """The comparisons of a claim one by one, of figures with a value for every seed; none where one is not measured."""
-    used = [figures.get(name) for name in names(claim)]
-    if any(not values for values in used):
+def gaps(claim: str, figures: Mapping[str, Sequence[float | None] | None]) -> tuple[Gap, ...]:
+    """The comparisons of a claim one by one, of figures with a value for each seed, None where a seed has none.
+
+    Each is of the seeds that all its figures have; there are none where a figure of the claim is not measured.
+    """
+    used = {name: figures.get(name) or () for name in names(claim)}
+    if any(all(v is None for v in values) for values in used.values()):
         return ()
-    counts = {len(values) for values in used if values is not None}
-    paired = len(counts) == 1
-    if paired:
-        seeds = [{k: v[i] for k, v in figures.items() if v and i < len(v)} for i in range(*counts)]
-    else:
-        seeds = [{k: statistics.fmean(v) for k, v in figures.items() if v}]
     found = []
     for left, comparison, right in _comparisons(_parsed(claim).body):
+        own = {name: used[name] for side in (left, right) for name in _names(side)}
+        paired = len({len(values) for values in own.values()}) < 2
         sign, or_equal = _COMPARISONS[type(comparison)]
-        values = tuple(sign * (_value(right, seed) - _value(left, seed)) for seed in seeds)
+        values = tuple(sign * _apart(left, right, seed) for seed in _seeds(own, paired))
         text = f"{ast.unparse(left)} {_SIGNS[type(comparison)]} {ast.unparse(right)}"
-        number = any(_value(side, {}) != 0 for side in (left, right) if not _names_a_row(side))
-        found.append(Gap(text, values, number, or_equal, paired))
+        found.append(Gap(text, values, _adds_a_number(left, right), or_equal, paired))
     return tuple(found)
 
 
 _SIGNS: dict[type, str] = {ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥"}
+# Gaps smaller than this share of what they are between are rounding.
+ROUNDING = 1e-12
 
 
-def _names_a_row(side: ast.expr) -> bool:
-    return any(isinstance(node, ast.Name) for node in ast.walk(side))
+def _names(side: ast.expr) -> list[str]:
+    return [node.id for node in ast.walk(side) if isinstance(node, ast.Name)]
+
+
+def _seeds(figures: Mapping[str, Sequence[float | None]], paired: bool) -> list[dict[str, float]]:
+    """The figures of each seed that has all of them; where seeds do not pair, their means."""
+    if not figures:
+        return [{}]
+    if not paired:
+        return [{k: statistics.fmean(x for x in v if x is not None) for k, v in figures.items()}]
+    rows = [dict(zip(figures, row, strict=True)) for row in zip(*figures.values(), strict=True)]
+    return [{k: v for k, v in row.items() if v is not None} for row in rows if None not in row.values()]
+
+
+def _apart(left: ast.expr, right: ast.expr, seed: Mapping[str, float]) -> float:
+    one, two = _value(left, seed), _value(right, seed)
+    gap = two - one
+    return 0.0 if abs(gap) <= ROUNDING * max(abs(one), abs(two)) < math.inf else gap
+
+
+def _adds_a_number(left: ast.expr, right: ast.expr) -> bool:
+    """Whether the comparison is not one of figures alone: at figures of 0 its sides differ, or a side is a number."""
+    sides = [_value(side, {}) for side in (left, right) if not _names(side)]
+    if any(value != 0 for value in sides):
+        return True
+    nothing = dict.fromkeys((*_names(left), *_names(right)), 0.0)
+    apart = _value(right, nothing) - _value(left, nothing)
+    return apart == apart and apart != 0
 
 
 def _parsed(claim: str) -> ast.Expression:

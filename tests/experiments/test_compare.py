@@ -85,8 +85,10 @@ def test_several_seeds_are_compared_over_seeds_as_scipy_does(trained: Path) -> N
     found = made.intervals["label-smoothing"]
     assert (found["accuracy"].at, found["accuracy"].low) == (0, None), "so short a training changes no prediction"
     assert made.differences["label-smoothing"]["accuracy"] is None
-    assert any("No interval where seeds do not vary" in note for note in made.notes)
-    for key in ("nll", "entropy", "gamma", "ece"):
+    assert any("No interval where seeds, or" in note for note in made.notes)
+    assert made.differences["label-smoothing"]["ece"] is None, "its bias would be compared"
+    assert found["ece_debiased"].method == "paired t, widened by bias"
+    for key in ("nll", "entropy", "gamma", "tightness"):
         theirs = stats.ttest_rel(made.rows[1].figures[key], made.rows[0].figures[key])
         assert (found[key].low, found[key].high) == pytest.approx([*theirs.confidence_interval(0.95)])
         assert (found[key].df, found[key].n, found[key].method) == (1, (2,), "paired t")
@@ -133,10 +135,9 @@ def test_two_levels_reach_further_than_seeds_alone(trained: Path) -> None:
     skip = ("mi", "probe", "stability", "tightness")
     seeds = compare(located(trained), skip=skip, bootstrap=200).intervals["label-smoothing"]
     both = compare(located(trained), skip=skip, bootstrap=200, two_level=True).intervals["label-smoothing"]
-    assert {k: e.method for k, e in both.items()} == {
-        k: "two-level" if k in PAIRED else "paired t" for k in seeds
-    }  # γ is of no resampled examples
-    for key in ("nll", "ece", "entropy"):
+    methods = {k: "two-level" if k in PAIRED else "paired t" for k in seeds}  # γ is of no resampled examples
+    assert {k: e.method for k, e in both.items()} == {**methods, "ece_debiased": "two-level, widened by bias"}
+    for key in ("nll", "ece_debiased", "entropy"):
         assert both[key].low <= seeds[key].low <= seeds[key].high <= both[key].high
 
 
@@ -171,12 +172,36 @@ def test_intervals_of_two_models_cover_the_difference_of_these_two(
         b, a = (Side(m.label, (m,), (0,), True, dict.fromkeys(PAIRED, (0.0,))) for m in models)
         found = differences([a, b], 150, False, {})[b.label]
         for key in PAIRED:
-            low, high = found[key].low, found[key].high
-            assert low is not None
-            assert high is not None
-            hits[key] += low <= truth[key] <= high
+            one = found["ece_debiased" if key == "ece" else key]
+            assert one.low is not None
+            assert one.high is not None
+            hits[key] += one.low <= truth[key] <= one.high
     for key in PAIRED:
         assert 0.93 <= hits[key] / SETS <= (1 if key == "ece" else 0.97), (key, hits[key] / SETS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize(("gaps", "least"), [((0.0, 0.0), 0.93), ((0.03, 0.03), 0.93), ((0.05, 0.0), 0.93)])
+def test_calibration_of_two_recipes_is_compared_without_its_bias(
+    seeds: int, gaps: tuple[float, float], least: float
+) -> None:
+    """One recipe is sure of itself, one is not, so that the plain ECE of the second is the larger whatever is true."""
+    rng = np.random.default_rng(seeds)
+    hits, sets = 0, 400
+    for _ in range(sets):
+        labels = rng.integers(2, size=500)
+        sides = []
+        for name, gap, sure in (("a", gaps[0], 0.93), ("b", gaps[1], 0.68)):
+            models = tuple(judge(model_of(rng, labels, gap, sure), f"{name}{k}", 1.0) for k in range(seeds))
+            sides.append(Side(name, models, tuple(range(seeds)), True, {"ece": (0.0,) * seeds}))
+        found = differences(sides, 0, False, {})["b"]["ece_debiased"]
+        if found.low is None or found.high is None:  # all of them 0: nothing is said
+            assert found.at == 0
+            hits += 1
+        else:
+            hits += found.low <= gaps[1] - gaps[0] <= found.high
+    assert hits / sets >= least
 
 
 def test_resampled_figures_are_those_of_the_drawn_examples() -> None:
@@ -234,11 +259,15 @@ def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     outputs.save(tmp_path / "c.safetensors", logits=z[:50], labels=y[:50])
     found = [s for n in "abc" for s in sources.locate(str(tmp_path / f"{n}.safetensors"), tmp_path)]
     made = compare(found, bootstrap=50)
-    found = made.differences["b.safetensors"]
-    assert {k: found[k] for k in PAIRED if k != "ece"} == dict.fromkeys(("accuracy", "nll", "entropy"), (0.0, 0.0, 0.0))
-    at, low, high = found["ece"]
-    assert (at, low + high) == (0, pytest.approx(0)), "its interval is made of both models' own"
-    assert low < 0
+    found = made.intervals["b.safetensors"]
+    assert {found[k].at for k in ("accuracy", "nll", "entropy", "ece_debiased")} == {0}
+    assert {found[k].low for k in ("accuracy", "nll", "entropy")} == {None}, "nothing to resample is no certainty"
+    ece = found["ece_debiased"]
+    assert ece.low + ece.high == pytest.approx(0), "its interval is made of both models' own"
+    assert ece.low < 0
+    assert made.differences["b.safetensors"] == {
+        **dict.fromkeys(PAIRED), "ece_debiased": (0, ece.low, ece.high)
+    }  # fmt: skip
     assert "c.safetensors" not in made.differences
     assert any("not the same examples" in note for note in made.notes)
     assert any("a.safetensors: Left out: T* and" in note for note in made.notes), "what a file has not is named"
@@ -261,6 +290,6 @@ def test_every_format(fierce, trained: Path) -> None:
     assert (code, "did you mean 'probe'" in err) == (2, True)
     code, _, err = fierce("compare", *paths, "--group-by", "loss.lamb")
     assert code == 2
-    for wrong in ("some", "-1", "two-level:1"):
+    for wrong in ("some", "-1", "two-level:1", "1", "49", "two-level:0", "9" * 5000):
         code, _, err = fierce("compare", *paths, "--bootstrap", wrong)
-        assert (code, "a number of resamples" in err) == (2, True)
+        assert (code, "50 resamples or more" in err) == (2, True)

@@ -230,7 +230,7 @@ def test_reports_pool_the_teachers_of_a_recipe(recipes: Path, places: Places, tm
     assert overall.title == "Accuracy on all classes, 3 teachers × 2 students"
     assert overall.columns == ("recipe", "T", "overall", "sd teachers", "sd students", "95 % over both")
     assert overall.rows[1][:3] == ("a", 9, pytest.approx(row["mean"], abs=1e-4))
-    assert overall.rows[1][5] == f"{row['low']:.4f} … {row['high']:.4f}"
+    assert overall.rows[1][5] == f"{max(row['low'], 0):.4f} … {min(row['high'], 1):.4f}", "no share is below 0"
     assert len(more) == 3
     (plain, _) = chart.series
     missing = next(r for r in result.pooled if (r["temperature"], r["figure"]) == (3, "missing"))
