@@ -99,7 +99,7 @@ def arrange(
         lines = [Line(row["name"], row, (row["name"],)) for row in kept]
     else:
         whole = folded(rows, group) if whole is None else whole
-        lines = [*whole] if everything else folded(kept, group, by_member(whole))
+        lines = [*whole] if everything else _left(whole, kept, group)
     lines.sort(key=lambda line: line.name)
     there = [line for line in lines if _key(line, sort) is not None]
     there.sort(key=lambda line: _key(line, sort), reverse=reverse != (sort in LARGEST_FIRST))
@@ -135,6 +135,14 @@ def folded(
     if whole is not None:
         return [_renamed(line, whole[line.key].stem) for line in lines]
     return _numbered(lines)
+
+
+def _left(whole: Sequence[Line], kept: Sequence[Mapping[str, Any]], group: Callable[[str], str]) -> list[Line]:
+    """What a filter leaves of folded seeds: groups that all fit stay as they are, others are folded anew."""
+    fit = {row["name"] for row in kept}
+    lines = [line for line in whole if fit.issuperset(line.members)]
+    fit.difference_update(name for line in lines for name in line.members)
+    return lines + folded([row for row in kept if row["name"] in fit], group, by_member(whole))
 
 
 def by_member(lines: Iterable[Line]) -> dict[str, Line]:

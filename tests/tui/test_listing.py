@@ -145,6 +145,10 @@ def test_a_filter_does_not_rename_what_it_leaves_of_a_group() -> None:
         ("dataset:new", {"ce (2) ×3": ("ce-s1", "ce-s3", "ce-s5")}),
         ("seed>1 dataset:new", {"ce (2) ×2": ("ce-s3", "ce-s5")}),
         ("name:s5", {"ce-s5": ("ce-s5",)}),
+        (
+            "name:s4 | name:s2 | dataset:new",
+            {"ce (1) ×2": ("ce-s2", "ce-s4"), "ce (2) ×3": ("ce-s1", "ce-s3", "ce-s5")},
+        ),
     ):
         for known in (None, whole):
             lines = listing.arrange(rows, wanted=listing.parse(text), group=group, whole=known)
