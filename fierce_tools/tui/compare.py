@@ -16,6 +16,7 @@ from fierce_tools.runs import constant_features
 from fierce_tools.tui import questions, tables
 from fierce_tools.tui.blocks import Words
 from fierce_tools.tui.jobs import Job, JobNews
+from fierce_tools.tui.listing import number
 from fierce_tools.tui.panes import Chosen, Pane, Sheet
 from fierce_tools.tui.scroll import Scroll
 
@@ -70,22 +71,17 @@ def figures(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Table:
     return Table("How they came out, on validation", ("figure", *rows), tuple(found))
 
 
-def means(lines: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> Table:
-    """Mean ± sd over the seeds of each line of the figures of `figures`: the epochs of each seed that counts."""
+def means(lines: Sequence[tuple[str, Sequence[Sequence[Mapping[str, Any]]]]]) -> Table:
+    """Mean ± sd over seeds of the figures of `figures`: names of lines, with the epochs of each seed that counts."""
     found: list[tuple[Cell, ...]] = []
-    best = {name: [_best(epochs) for epochs in each] for name, each in lines.items()}
-    last = {name: [epochs[-1] if epochs else None for epochs in each] for name, each in lines.items()}
+    best = [[_best(epochs) for epochs in each] for _, each in lines]
+    last = [[epochs[-1] if epochs else None for epochs in each] for _, each in lines]
     for key, name, _ in FIGURES:
         for which, rows in (("best epoch", best), ("last", last)):
-            cells = [seeds.show(_number(row, key) for row in each) for each in rows.values()]
+            cells = [seeds.show(number(row.get(key)) if row is not None else None for row in each) for each in rows]
             if any(cell is not None for cell in cells):
                 found.append((f"{name}, {which}", *cells))
-    return Table("Mean ± sd over seeds, on validation", ("figure", *lines), tuple(found))
-
-
-def _number(row: Mapping[str, Any] | None, key: str) -> float | None:
-    value = row.get(key) if row is not None else None
-    return value if isinstance(value, int | float) else None
+    return Table("Mean ± sd over seeds, on validation", ("figure", *(name for name, _ in lines)), tuple(found))
 
 
 def _marked(key: str, value: Any) -> Cell:
@@ -144,7 +140,7 @@ class ComparePane(Pane):
             figures({c.run.name: c.history.rows for c in chosen}),
         ]
         lines = [c for c in self.chosen if c.members]
-        folded = means({c.label: [m.history.rows for m in c.counted] for c in lines})
+        folded = means([(c.label, [m.history.rows for m in c.counted]) for c in lines])
         left_out = [f"{name}: {why}" for c in lines if c.line for name, why in c.line.left_out.items()]
         page = self._page()
         shown = (made, folded, left_out, page)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -84,13 +85,21 @@ def arrange(
     reverse: bool = False,
     pins: frozenset[str] = frozenset(),
     group: Callable[[str], str] | None = None,
+    whole: Sequence[Line] | None = None,
 ) -> list[Line]:
-    """The lines to show. Pinned runs come first, those without a value last; `group` folds runs of the same group."""
+    """The lines to show. Pinned runs come first, those without a value last; `group` folds runs of the same group.
+
+    `whole` is `folded` of all rows where that is known; what a filter leaves of a group is named as all of it.
+    """
     everything = not any(wanted)
     if any(term.key == "age" for terms in wanted for term in terms):
         rows = [{**row, "age": time.time() - row["modified"]} for row in rows]
     kept = [row for row in rows if everything or query.matches(wanted, runs.searchable(row))]
-    lines = folded(kept, group) if group is not None else [Line(row["name"], row, (row["name"],)) for row in kept]
+    if group is None:
+        lines = [Line(row["name"], row, (row["name"],)) for row in kept]
+    else:
+        whole = folded(rows, group) if whole is None else whole
+        lines = [*whole] if everything else _left(whole, kept, group)
     lines.sort(key=lambda line: line.name)
     there = [line for line in lines if _key(line, sort) is not None]
     there.sort(key=lambda line: _key(line, sort), reverse=reverse != (sort in LARGEST_FIRST))
@@ -112,12 +121,56 @@ def _key(line: Line, sort: str) -> Any:
     return value if isinstance(value, int | float) else None
 
 
-def folded(rows: Sequence[Mapping[str, Any]], group: Callable[[str], str]) -> list[Line]:
-    """A line for the trainings of each group, which differ only in their seed; of one seed the oldest counts."""
+def folded(
+    rows: Sequence[Mapping[str, Any]], group: Callable[[str], str], whole: Mapping[str, Line] | None = None
+) -> list[Line]:
+    """A line for the trainings of each group, which differ only in their seed; of one seed the oldest counts.
+
+    Groups whose runs are named alike are numbered. `whole` has the lines by member that names are taken from instead.
+    """
     ordered = sorted(rows, key=_age)
     by_name = {row["name"]: row for row in ordered}
     trainings = [seeds.Training(name, _seed(row), group(name), row["state"]) for name, row in by_name.items()]
-    return [_fold(found, by_name) for found in seeds.grouped(trainings)]
+    lines = [_fold(found, by_name) for found in seeds.grouped(trainings)]
+    if whole is not None:
+        return [_renamed(line, whole[line.key].stem) for line in lines]
+    return _numbered(lines)
+
+
+def _left(whole: Sequence[Line], kept: Sequence[Mapping[str, Any]], group: Callable[[str], str]) -> list[Line]:
+    """What a filter leaves of folded seeds: groups that all fit stay as they are, others are folded anew."""
+    fit = {row["name"] for row in kept}
+    lines = [line for line in whole if fit.issuperset(line.members)]
+    fit.difference_update(name for line in lines for name in line.members)
+    return lines + folded([row for row in kept if row["name"] in fit], group, by_member(whole))
+
+
+def by_member(lines: Iterable[Line]) -> dict[str, Line]:
+    """The line of each run."""
+    return {name: line for line in lines for name in line.members}
+
+
+def _numbered(lines: Sequence[Line]) -> list[Line]:
+    """The same lines, those of several runs with distinct stems: x (1), x (2)."""
+    often = Counter(line.stem for line in lines if line.count)
+    taken, numbers = set(often), Counter[str]()
+    named = []
+    for line in lines:
+        stem = line.stem
+        if line.count and often[line.stem] > 1:
+            while stem in taken:
+                numbers[line.stem] += 1
+                stem = f"{line.stem} ({numbers[line.stem]})"
+            taken.add(stem)
+        named.append(_renamed(line, stem))
+    return named
+
+
+def _renamed(line: Line, stem: str) -> Line:
+    if not line.count or stem == line.stem:
+        return line
+    name = f"{stem} ×{line.count}"
+    return replace(line, name=name, row={**line.row, "name": name})
 
 
 def _age(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -140,7 +193,7 @@ def _fold(found: seeds.Group, by_name: Mapping[str, Mapping[str, Any]]) -> Line:
     if len(names) == 1:
         return Line(first["name"], first, names)
     rows = [by_name[name] for name in names]
-    figures = {key: _mean(tuple(_number(by_name[name][key]) for name in counted)) for key in AVERAGED}
+    figures = {key: _mean(tuple(number(by_name[name][key]) for name in counted)) for key in AVERAGED}
     states = [row["state"] for row in rows]
     # Where none counts yet, how far those are that train.
     train = [row for row in rows if row["state"] == "running"]
@@ -165,8 +218,9 @@ def _mean(values: tuple[float | None, ...]) -> seeds.Mean:
     return seeds.mean_sd(values)
 
 
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) else None
+def number(value: Any) -> float | None:
+    """A value that is a number, else None."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _stem(names: Sequence[str]) -> str:

@@ -84,8 +84,8 @@ def decimate(column: np.ndarray, y: np.ndarray) -> np.ndarray:
 def band(members: Sequence[History], key: str, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean over seeds by epoch, with mean - sd and mean + sd (n - 1): x, mean, low, high [epochs].
 
-    The numbers are those of `seeds.mean_sd`. A seed that is behind, or has a gap, does not count there; with fewer than
-    two there is no band. Of an epoch that a seed wrote twice the last counts.
+    The numbers are those of `seeds.mean_sd` of finite values. A seed that is behind, or whose value is not finite, does
+    not count there; with fewer than two there is no band. Of an epoch that a seed wrote twice the last counts.
     """
     rows = [axis(history, "epoch") for history in members]
     epochs = np.unique(np.concatenate(rows)) if rows else np.zeros(0)
@@ -95,8 +95,9 @@ def band(members: Sequence[History], key: str, name: str) -> tuple[np.ndarray, n
         there = np.flatnonzero(np.isfinite(own))
         column = np.searchsorted(epochs, own[there])
         at[number, column], found[number, column] = axis(history, name)[there], history.column(key)[there]
+    at[~np.isfinite(at)] = found[~np.isfinite(found)] = np.nan
     x, mean, low, high = (np.full(len(epochs), np.nan) for _ in range(4))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         count, n = (np.count_nonzero(~np.isnan(values), axis=0) for values in (at, found))
         np.divide(np.nansum(at, axis=0), count, out=x, where=count > 0)
         np.divide(np.nansum(found, axis=0), n, out=mean, where=n > 0)

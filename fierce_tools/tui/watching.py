@@ -43,7 +43,7 @@ class Watching(Screen[None], inherit_bindings=False):
         self.zoom = view.get("zoom") if view.get("zoom") in ("runs", "side") else None
         self.paused = False
         self.lines: list[listing.Line] = []
-        self._line_of: dict[str, listing.Line] = {}
+        self._folded: dict[str, listing.Line] = {}
         self._dirty = True
         self._rows: dict[str, dict[str, Any]] = {}
         self._arranged = self._took = 0.0
@@ -148,11 +148,14 @@ class Watching(Screen[None], inherit_bindings=False):
         """Filter, sort and fold; then show it all."""
         self._dirty = False
         begun = time.monotonic()
+        rows, group = self.rows(), self.group if self.fold else None
+        # What the tabs show of a group does not depend on the filter, so that a recipe has one mean.
+        whole = listing.folded(rows, group) if group is not None else []
+        self._folded = listing.by_member(whole)
         self.lines = listing.arrange(
-            self.rows(), wanted=listing.parse(self.wanted), sort=self.sort, reverse=self.reverse,
-            pins=frozenset(self.memory.pins), group=self.group if self.fold else None,
+            rows, wanted=listing.parse(self.wanted), sort=self.sort, reverse=self.reverse,
+            pins=frozenset(self.memory.pins), group=group, whole=whole,
         )  # fmt: skip
-        self._line_of = {name: line for line in self.lines for name in line.members}
         self.table.show(
             self.lines, sort=self.sort, reverse=self.reverse, marks=self._signs(), pins=frozenset(self.memory.pins),
             note=self._empty(),
@@ -183,11 +186,14 @@ class Watching(Screen[None], inherit_bindings=False):
 
     def marked(self) -> list[str]:
         """The marked runs there are, in the order of their colours."""
-        there = [n for n in self.memory.marks if n in self.store.entries and self.store.entries[n].row]
-        return sorted(there, key=lambda n: (self.memory.marks[n], n))
+        return sorted(filter(self._there, self.memory.marks), key=lambda n: (self.memory.marks[n], n))
+
+    def _there(self, name: str) -> bool:
+        entry = self.store.entries.get(name)
+        return entry is not None and bool(entry.row)
 
     def chosen(self) -> tuple[Chosen, ...]:
-        """The marked runs, else the one under the cursor; folded, each group once."""
+        """The marked runs, else the one under the cursor; folded, each group once and whole."""
         names = self.marked()
         indices = {name: self.memory.marks[name] for name in names}
         line = self.table.current
@@ -198,23 +204,15 @@ class Watching(Screen[None], inherit_bindings=False):
             return tuple(self._choose(name, indices[name]) for name in names)
         lines: dict[str, tuple[str, listing.Line]] = {}
         for name in names:
-            line = self._folded(name)
-            lines.setdefault(line.key, (name, line))
+            if (line := self._folded.get(name)) is not None:  # one just found is there when the lines are arranged
+                lines.setdefault(line.key, (name, line))
         return tuple(self._choose(name, indices[name], line) for name, line in lines.values())
-
-    def _folded(self, name: str) -> listing.Line:
-        """The line of folded seeds that a run is of; of one that the filter hides, over all there are."""
-        if name not in self._line_of:
-            group = self.group(name)
-            rows = [self.row(n) for n, e in self.store.entries.items() if e.row and e.group() == group]
-            return next(line for line in listing.folded(rows, self.group) if name in line.members)
-        return self._line_of[name]
 
     def _choose(self, name: str, index: int, line: listing.Line | None = None) -> Chosen:
         entry = self.store.entries[name]
         members: tuple[Chosen, ...] = ()
         if line is not None and len(line.members) > 1:
-            members = tuple(self._choose(n, index) for n in line.members if n in self.store.entries)
+            members = tuple(self._choose(n, index) for n in line.members if self._there(n))
         return Chosen(
             entry.run, self.row(name), entry.history or entry.watch(), self.dashboard.colour(index),
             palette.sign(index), line.name if line is not None else name, members, line,
@@ -224,7 +222,8 @@ class Watching(Screen[None], inherit_bindings=False):
         """Tell the open tab what is chosen, if that or its files changed."""
         names = self.marked() or ([*line.members] if (line := self.table.current) is not None else [])
         if self.fold and names:
-            names = [*dict.fromkeys(member for n in names for member in self._folded(n).members)]
+            lines = {line.key: line for n in names if (line := self._folded.get(n)) is not None}
+            names = [name for line in lines.values() for name in line.members]
         self.store.watch(names)
         if not self.paused:
             self._read(READING)  # what was just chosen is drawn at once

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from driving import drive, make, rows, settled, text_of
 
 from fierce_tools import runs, seeds
+from fierce_tools.tui import listing
 from fierce_tools.tui.app import Dashboard
 from fierce_tools.tui.charts import Charts
 from fierce_tools.tui.compare import ComparePane, means
 from fierce_tools.tui.curves import Curves
 from fierce_tools.tui.run_page import RunPage
-from fierce_tools.tui.store import Store
+from fierce_tools.tui.store import Entry, Store
 
 MUTUAL = """
 [mutual]
@@ -177,7 +179,7 @@ def test_means_of_the_comparison_by_hand() -> None:
         [{"val_accuracy": 0.9, "val_ece": 0.1}, {"val_accuracy": 0.8, "val_ece": 0.2}],
         [{"val_accuracy": 0.6, "val_ece": 0.3}, {"val_accuracy": 0.7, "val_ece": None}],
     ]
-    table = means({"a ×2": epochs, "b ×1 of 2": epochs[:1], "c ×0 of 2": []})
+    table = means([("a ×2", epochs), ("b ×1 of 2", epochs[:1]), ("c ×0 of 2", [])])
     assert table.columns == ("figure", "a ×2", "b ×1 of 2", "c ×0 of 2")
     assert {row[0]: row[1:] for row in table.rows} == {
         "accuracy, best epoch": ("0.8 ± 0.14", 0.9, None),
@@ -202,3 +204,134 @@ def test_the_comparison_of_folded_seeds(root: Path) -> None:
         assert "ce-s0-2: it failed" in text
 
     drive(root, body, (120, 60))
+
+
+def chosen(app: Dashboard) -> list[tuple[str, list[str]]]:
+    return [(c.label, [m.run.name for m in c.members]) for c in app.home.chosen()]
+
+
+@pytest.mark.parametrize("text", ["seed>0", "name:s1", "name:s0", "nothing-fits"])
+def test_a_filter_leaves_a_marked_recipe_one_mean(tmp_path: Path, root: Path, text: str) -> None:
+    live = tmp_path / "three"
+    for seed in range(3):
+        make(live, f"ce-s{seed}", rows(8, start=STARTS[seed]), seed=seed)
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("u", "space")
+        await settled(app, pilot)
+        whole = [("ce ×3", ["ce-s0", "ce-s1", "ce-s2"])]
+        assert chosen(app) == whole
+        app.home.set_filter(text)
+        await settled(app, pilot)
+        assert chosen(app) == whole
+        pane = app.home.pane
+        assert isinstance(pane, Curves)
+        (mean,) = pane.plot("val_accuracy").curves
+        assert mean.y[-1] == pytest.approx(seeds.mean_sd(map(accuracy, STARTS)).mean)
+        assert all(app.home.store.entries[name].history is not None for name in whole[0][1]), "read, though hidden"
+
+    drive(live, body)
+
+
+def test_what_is_under_the_cursor_is_the_whole_recipe_too(root: Path) -> None:
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("u")
+        app.home.table.do_bottom()
+        await settled(app, pilot)
+        assert app.home.store.entries["ce-s0"].history is None
+        app.home.set_filter("name:ce-s seed>0 state:done")
+        await settled(app, pilot)
+        assert [line.name for line in app.home.lines] == ["ce ×2"], "the table shows what fits"
+        before = chosen(app)
+        assert [label for label, _ in before] == ["ce ×3 of 4"]
+        assert all(m.history.rows for m in app.home.chosen()[0].members), "read, though hidden"
+        await pilot.press("space")
+        assert app.home.marked() == ["a-copy-of-ce-s1", "ce-s1", "ce-s2"]
+        assert chosen(app) == before, "a mark changes no mean"
+
+    drive(root, body)
+
+
+def test_marked_runs_that_are_no_seeds_of_anything_are_all_chosen(tmp_path: Path, root: Path) -> None:
+    live = tmp_path / "alone"
+    for name in ("x", "y"):
+        path = make(live, name, rows(2)) / "recipe.toml"
+        path.write_text(path.read_text().replace("seed = 0\n", ""))
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("u", "space", "space")
+        assert app.home.group("x") == app.home.group("y")
+        assert app.home.row("x")["seed"] is None
+        assert sorted(chosen(app)) == [("x", []), ("y", [])]
+
+    drive(live, body)
+
+
+def test_two_recipes_of_one_name_are_two_columns_and_two_curves(tmp_path: Path, root: Path) -> None:
+    live = tmp_path / "twice"
+    for seed in range(4):
+        data = {"dataset_sha256": "ab"[seed // 2] * 64}
+        make(live, f"ce-s{seed}", rows(8, start=0.3 + 0.1 * seed), seed=seed, started=f"2026-0{seed + 1}", **data)
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        await pilot.press("u", "space", "space")
+        await settled(app, pilot)
+        pane = app.home.pane
+        assert isinstance(pane, Curves)
+        assert {c.label for c in pane.plot("val_accuracy").curves} == {"ce (1) ×2", "ce (2) ×2"}
+        legend = text_of(app).splitlines()[-2]
+        assert "ce (1) n=2" in legend
+        assert "ce (2) n=2" in legend
+        await pilot.press("c")
+        await settled(app, pilot)
+        compared = app.home.pane
+        assert isinstance(compared, ComparePane)
+        text = text_of(app)
+        assert "ce (1) ×2" in text
+        (head,) = [line for line in text.splitlines() if "ce (1) ×2" in line and "ce (2) ×2" in line]
+        assert "figure" in head
+
+    drive(live, body, (160, 60))
+
+
+def test_marks_hidden_by_a_filter_fold_nothing_of_their_own(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = tmp_path / "lots"
+    for number in range(24):
+        make(live, f"r{number // 2}-s{number % 2}", rows(2), epochs=2 + number // 2, seed=number % 2)
+    calls = {"folded": 0, "group": 0}
+    fold, group = listing.folded, Entry.group
+
+    def folds(*args: Any) -> list[listing.Line]:
+        calls["folded"] += 1
+        return fold(*args)
+
+    def groups(self: Entry) -> str:
+        calls["group"] += 1
+        return group(self)
+
+    monkeypatch.setattr(listing, "folded", folds)
+    monkeypatch.setattr(Entry, "group", groups)
+
+    async def body(app: Dashboard, pilot: Any) -> None:
+        home = app.home
+        await pilot.press("u")
+        home.set_filter("name:r0-")
+        await settled(app, pilot)
+
+        def cost(of: Callable[[], Any]) -> dict[str, int]:
+            calls.update(folded=0, group=0)
+            of()
+            return dict(calls)
+
+        bare = cost(home.rearrange)
+        assert bare["folded"] == 2, "all of them for the tabs, and those that fit for the table"
+        home.memory.marks.update(dict.fromkeys(home.store.entries, 0))
+        assert len(home.chosen()) == 12
+        assert cost(home.rearrange) == bare, "marks cost no folding"
+        assert cost(home.choose) == cost(home.chosen) == {"folded": 0, "group": 0}
+        home.set_filter("")
+        assert cost(home.rearrange)["folded"] == 1
+
+    drive(live, body)

@@ -113,6 +113,52 @@ def test_where_no_seed_is_done_there_is_no_mean() -> None:
     assert (alone.name, alone.row["best"]) == ("y-s0", 0.9), "a single run has its own"
 
 
+def test_groups_whose_runs_are_named_alike_are_numbered_the_oldest_first() -> None:
+    data = {"ce-s0": "old", "ce-s1": "new", "ce-s2": "old", "ce-s3": "new", "ls-s0": "ls", "ls-s1": "ls", "ce": "ce"}
+    rows = [row(name, seed=seed, modified=9.0 - seed, best=0.1 * seed) for seed, name in enumerate(data)]
+    starts = dict(zip(data, range(10), strict=False))
+    rows = [{**r, "started": f"2026-01-0{starts[r['name']] + 1}"} for r in rows]
+    lines = {line.name: line for line in listing.arrange(rows, group=data.__getitem__)}
+    assert {name: line.members for name, line in lines.items()} == {
+        "ce (1) ×2": ("ce-s0", "ce-s2"), "ce (2) ×2": ("ce-s1", "ce-s3"), "ls ×2": ("ls-s0", "ls-s1"), "ce": ("ce",),
+    }  # fmt: skip
+    line = lines["ce (2) ×2"]
+    assert (line.row["name"], line.stem, line.count) == ("ce (2) ×2", "ce (2)", "2")
+    assert line.row["best"] == pytest.approx((0.1 + 0.3) / 2)
+
+
+def test_a_number_is_not_another_group_s_name() -> None:
+    groups = {"ce-s0": "a", "ce-s1": "b", "ce-s2": "a", "ce-s3": "b", "ce (1)-s0": "c", "ce (1)-s1": "c"}
+    rows = [row(name, seed=seed, started=f"2026-01-0{seed + 1}") for seed, name in enumerate(groups)]
+    named = [line.name for line in listing.arrange(rows, group=groups.__getitem__, sort="name")]
+    assert named == ["ce (1) ×2", "ce (2) ×2", "ce (3) ×2"]
+
+
+def test_a_filter_does_not_rename_what_it_leaves_of_a_group() -> None:
+    rows = [
+        row(f"ce-s{seed}", seed=seed, started=f"2026-01-0{seed + 1}", dataset="new" if seed % 2 else "old")
+        for seed in range(6)
+    ]
+    group = {r["name"]: r["dataset"] for r in rows}.__getitem__
+    whole = listing.folded(rows, group)
+    for text, expected in (
+        ("dataset:new", {"ce (2) ×3": ("ce-s1", "ce-s3", "ce-s5")}),
+        ("seed>1 dataset:new", {"ce (2) ×2": ("ce-s3", "ce-s5")}),
+        ("name:s5", {"ce-s5": ("ce-s5",)}),
+        (
+            "name:s4 | name:s2 | dataset:new",
+            {"ce (1) ×2": ("ce-s2", "ce-s4"), "ce (2) ×3": ("ce-s1", "ce-s3", "ce-s5")},
+        ),
+    ):
+        for known in (None, whole):
+            lines = listing.arrange(rows, wanted=listing.parse(text), group=group, whole=known)
+            assert {line.name: line.members for line in lines} == expected
+
+
+def test_what_is_a_number() -> None:
+    assert [listing.number(v) for v in (1, 0.5, True, None, "2", [])] == [1, 0.5, None, None, None, None]
+
+
 @pytest.mark.parametrize(
     ("names", "stem"),
     [

@@ -90,6 +90,27 @@ def test_the_numbers_of_a_band_are_those_of_means_over_seeds(seed: int) -> None:
         assert half == pytest.approx(NAN if expected.sd is None else expected.sd, rel=1e-9, nan_ok=True)
 
 
+@pytest.mark.parametrize("lost", [np.inf, -np.inf, NAN, None])
+def test_a_value_that_is_not_finite_is_left_out_of_a_band(lost: float | None) -> None:
+    values = np.array([[1.0, np.inf, 3.0], [2.0, np.inf, 5.0], [4.0, -np.inf, 1.0]])
+    written: list[list[float | None]] = values.tolist()
+    written[0][0] = written[1][2] = lost
+    members = [history(*({"epoch": e, "v": v} for e, v in enumerate(each, 1))) for each in written]
+    _, mean, low, high = series.band(members, "v", "epoch")
+    np.testing.assert_allclose(mean, [3.0, NAN, 2.0])  # of 2 and 4, of none, of 3 and 1
+    for column, own in ((0, (2.0, 4.0)), (2, (3.0, 1.0))):
+        expected = seeds.mean_sd(own)
+        assert (mean[column], (high[column] - low[column]) / 2) == pytest.approx((expected.mean, expected.sd))
+    assert np.isnan(low).tolist() == np.isnan(high).tolist() == [False, True, False]
+
+
+def test_a_step_that_is_not_finite_moves_no_place_of_a_band() -> None:
+    one = history({"epoch": 1, "v": 1.0, "step": 2.0}, {"epoch": 2, "v": 2.0, "step": np.inf})
+    two = history({"epoch": 1, "v": 3.0, "step": 4.0}, {"epoch": 2, "v": 4.0, "step": 8.0})
+    x, mean, _, _ = series.band([one, two], "v", "step")
+    assert (x.tolist(), mean.tolist()) == ([3.0, 8.0], [2.0, 3.0])
+
+
 def test_a_seed_that_wrote_an_epoch_twice_is_one_seed() -> None:
     one = history({"epoch": 1, "v": 1.0}, {"epoch": 2, "v": 9.0}, {"epoch": 2, "v": 2.0})
     two = history({"epoch": 1, "v": 3.0})
