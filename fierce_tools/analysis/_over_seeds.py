@@ -106,7 +106,9 @@ def crossed(values: np.ndarray) -> Estimate:
     if total <= 0:
         return Estimate(float(values.mean()), None, None, None, None, n, TWO_LEVEL)
     squares = float((parts**2 / (sizes - 1)).sum() + both**2 / np.prod(sizes - 1))
-    found = _t(float(values.mean()), float(np.sqrt(total)), total**2 / squares, n, TWO_LEVEL)
+    # What is taken off may leave less than the fewer of both have.
+    df = max(total**2 / squares, float(sizes.min() - 1))
+    found = _t(float(values.mean()), float(np.sqrt(total)), df, n, TWO_LEVEL)
     return replace(max([found, *alone], key=_width), n=n)
 
 

@@ -111,6 +111,8 @@ def compare(
     if format == "json":
         text.print_json(plain({"format": 1, **asdict(made)}))
     elif format == "csv":
+        for note in made.notes:
+            text.say(note)
         sys.stdout.write(saving.as_csv(made.numbers()))
     elif format == "markdown":
         sys.stdout.write(saving.markdown(made.report()))

@@ -84,6 +84,8 @@ def reproduce(
         _list(format)
         return
     if rejudge:
+        if quick or full or seeds is not None or replace or fresh:
+            raise UsageError("--rejudge judges what was measured", "leave out what says how to carry out a study")
         _rejudge(rejudge, recipe, format)
         return
     if recipe is None:
@@ -132,6 +134,16 @@ def reproduce(
         raise UsageError(f"{path}: {len(wrong)} rows found nothing: {', '.join(wrong)}", "mend their expressions")
 
 
+def _study_of(path: Path, recipe: str | None, name: str) -> Path:
+    try:
+        return studies.find(recipe or name)
+    except UsageError:
+        if recipe is not None:
+            raise
+        what = f"{path} is of the study {name[:60]!r}, which does not come with fierce-tools"
+        raise UsageError(what, "name its file: fierce reproduce STUDY.toml --rejudge …") from None
+
+
 def _rejudge(files: Sequence[str], recipe: str | None, format: str) -> None:
     """Judge kept results again from the figures of every seed; nothing is trained, and charts stay as they are."""
     import json
@@ -150,7 +162,9 @@ def _rejudge(files: Sequence[str], recipe: str | None, format: str) -> None:
             raise DataError(f"{path} is not a JSON document ({str(error) or type(error).__name__})") from None
         if path.suffix != ".json" or not isinstance(document, dict) or not isinstance(document.get("study"), str):
             raise DataError(f"{path}: not a result of `fierce reproduce`", "name a NAME.json that it wrote")
-        study = studies.load(studies.find(recipe or document["study"]), str(document.get("form")))
+        if document.get("format") != 1:
+            raise DataError(f"{path} is of format {document.get('format')!r}, this version judges format 1")
+        study = studies.load(_study_of(path, recipe, document["study"]), str(document.get("form")))
         made = judged_again(study, document, str(path))
         again.append((path, made.report(), made.as_dict()))
     for path, report, document in again:  # nothing is written before all of them could be judged

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fierce_tools import binding, outputs, same
+from fierce_tools import binding, checkpoints, outputs, same
 from fierce_tools.analysis._over_seeds import TWO_LEVEL, Estimate
 from fierce_tools.errors import DataError, SeenValidation, UsageError
 from fierce_tools.experiments._ask import ask
@@ -20,6 +20,7 @@ from fierce_tools.experiments._rows import Members, rows
 from fierce_tools.menu import ANALYSES, unknown
 from fierce_tools.outputs import Keys
 from fierce_tools.runs import Run, state
+from fierce_tools.seeds import FINISHED
 from fierce_tools.sources import Source
 
 CONSTANT = "all feature vectors, or all soft labels, are the same: γ, S, within/between and probe say nothing"
@@ -78,10 +79,11 @@ def compare(
                     _asked(s, analysis, path, split, chosen, where, named, notes) for s in members.sources
                 )
         figures = {k: v for k, v in figures.items() if k not in skip}
-        notes |= dict.fromkeys(_counted(label, members))
+        notes |= dict.fromkeys((*_counted(label, members), *_unfinished(members)))
         names = tuple(s.label for s in members.sources)
         made.append(Row(label, names, figures, members.seeds, members.planned, members.left_out, members.one))
         sides.append(Side(label, tuple(models), members.seeds, members.one, figures))
+    notes |= dict.fromkeys(_taught_apart(sources))
     unnamed = [(m.label, names_of(m.outputs)) for side in sides for m in side.models
                if m.outputs.document.get(BY_POSITION)]  # fmt: skip
     if unnamed:
@@ -153,6 +155,34 @@ def _counted(label: str, members: Members) -> list[str]:
             "are of these models."
         )
     return found
+
+
+def _unfinished(members: Members) -> list[str]:
+    """Who counts although it is not finished, because nobody of its recipe is."""
+    whole = [s for s in members.sources if s.run is not None and s.epoch is None]
+    found = [(s.label, state(s.run)) for s in whole if s.run is not None]
+    return [
+        f"{label} {'failed' if how == 'failed' else f'is {how}'}; its weights are compared, as no run of its recipe is "
+        "finished."
+        for label, how in found if how != FINISHED
+    ]  # fmt: skip
+
+
+def _taught_apart(sources: Sequence[Source]) -> list[str]:
+    """A line where students differ in nothing but which weights taught them."""
+    by: dict[str, set[str]] = {}
+    for s in sources:
+        document = checkpoints.read_document(s.path) if s.checkpoint else {}
+        if document.get("distillation") and not document.get("origin"):
+            recipe = {k: v for k, v in document["recipe"].items() if k != "distill"}
+            recipe["distill"] = {k: v for k, v in document["recipe"].get("distill", {}).items() if k != "teachers"}
+            by.setdefault(same.training(recipe, seed=False), set()).add(same.taught(document["distillation"]))
+    if not any(len(teachers) > 1 for teachers in by.values()):
+        return []
+    return [
+        "Students of different teachers are rows of their own, be these seeds of one recipe: `fierce analyze … "
+        "--teacher-seeds` and `fierce reproduce` vary teacher and student together."
+    ]
 
 
 def _explained(found: Mapping[str, Mapping[str, Estimate]], two_level: bool) -> list[str]:

@@ -6,9 +6,11 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fierce_tools import checkpoints, same, seeds
+from fierce_tools.errors import UsageError
 from fierce_tools.experiments._trainings import peer_of, training_of, unfinished
 from fierce_tools.menu import unknown
 from fierce_tools.runs import Run
@@ -41,8 +43,7 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
         groups: dict[str, list[Source]] = {}
         for s in sources:
             if group_by not in recipes[s.path]:
-                known = tuple(dict.fromkeys(k for r in recipes.values() for k in r))
-                raise unknown(f"option to group by in {s.label}:", group_by, ("seed", *known))
+                raise _lacks(s, group_by, recipes)
             groups.setdefault(f"{group_by} {recipes[s.path][group_by]}", []).append(s)
         return groups
     by_key: dict[str, list[Source]] = {}
@@ -53,14 +54,36 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
     for members in by_key.values():
         own = recipes[members[0].path]
         words = [str(own[k]) if k.endswith(".name") else _said(k, own[k]) for k in varying if k in own]
-        label = ", ".join(words) if len(members) > 1 and words else members[0].label
+        label = ", ".join(words) if len(members) > 1 and words else _stem([s.label for s in members])
         names = itertools.chain((label, members[0].label), (f"{label} ({n})" for n in itertools.count(2)))
         found[next(name for name in names if name not in found)] = members
     return found
 
 
 def _said(key: str, value: Any) -> str:
+    """An option and its value; of files their names, or the runs they lie in."""
+    if isinstance(value, list | tuple):
+        value = "+".join(Path(v).parent.name or str(v) if "/" in str(v) else str(v) for v in value)
     return f"{key.rpartition('.')[2]} {value}"
+
+
+def _stem(labels: Sequence[str]) -> str:
+    """What several labels begin with, and how many there are more of; a single one as it is."""
+    if len(labels) == 1:
+        return labels[0]
+    alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*labels, strict=False))
+    begin = "".join(letters[0] for letters in alike).rstrip("-_.@0")
+    return begin.removesuffix("-s").removesuffix("-seed") if len(begin) > 1 else f"{labels[0]} and others"
+
+
+def _lacks(source: Source, group_by: str, recipes: Mapping[Path, Mapping[str, Any]]) -> UsageError:
+    own = recipes[source.path]
+    known = tuple(dict.fromkeys(k for r in recipes.values() for k in r))
+    if group_by not in known:
+        return unknown(f"option to group by in {source.label}:", group_by, ("seed", *known))
+    section = group_by.partition(".")[0]
+    what = f"its {section} is {own[f'{section}.name']}" if f"{section}.name" in own else "it is a file of arrays"
+    return UsageError(f"{source.label} has no {group_by} to group by ({what})", "leave it out, or group by seed")
 
 
 def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) -> tuple[dict[str, Members], list[Run]]:
@@ -75,6 +98,8 @@ def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) 
     for label, several in grouped(sources, group_by).items():
         by_label = {s.label: s for s in several}
         trainings = [training_of(s) for s in several]
+        if not any(t.state == seeds.FINISHED for t in trainings):  # weights are all that can be asked
+            trainings = [replace(t, state=seeds.FINISHED) for t in trainings]
         groups = seeds.grouped(trainings)
         planned = sum(g.planned for g in groups)
         left_out = {name: reason for g in groups for name, reason in g.left_out.items()}

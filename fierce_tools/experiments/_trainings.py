@@ -8,13 +8,15 @@ from typing import Any
 from fierce_tools import checkpoints, same, seeds
 from fierce_tools.errors import FierceError
 from fierce_tools.runs import Run, state
-from fierce_tools.seeds import Training
+from fierce_tools.seeds import FINISHED, Training
 from fierce_tools.sources import Source
 
 
 def training_of(source: Source) -> Training:
-    """A checkpoint, or a file of arrays, as a training that may be a seed of others."""
-    return Training(source.label, seed_of(source), identity_of(source), weights=source.sha256)
+    """A checkpoint, or a file of arrays, as a training that may be a seed of others; snapshots are finished."""
+    whole = source.run is not None and source.epoch is None
+    how = state(source.run) if whole and source.run is not None else FINISHED
+    return Training(source.label, seed_of(source), identity_of(source), how, source.sha256)
 
 
 def identity_of(source: Source, *, whole: bool = False) -> str:

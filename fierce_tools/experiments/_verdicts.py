@@ -205,12 +205,14 @@ def judged_again(study: Study, document: Mapping[str, Any], where: str) -> Repro
             for name, s in document["steps"].items()
         }
         made, name = {_plain(k): _plain(v) for k, v in document["made"].items()}, document["study"]
-        many = len(made["seeds"].split(","))
+        many = len([int(number) for number in made["seeds"].split(",")])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{where}: not a result of `fierce reproduce` ({type(error).__name__}: {error})") from None
     if name != study.name or document.get("form") != study.form:
         raise DataError(f"{where} is of the study {name}, {document.get('form')} form, not of {study.name}")
-    if [*kept] != [row.key for row in study.rows] or theirs != [claim.holds for claim in study.claims]:
+    if [row["key"] for row in document["rows"]] != [row.key for row in study.rows] or theirs != [
+        claim.holds for claim in study.claims
+    ]:
         raise DataError(f"{where}: {study.path} has other rows or claims by now", "carry the study out again")
     lines = tuple(Line(row, *kept[row.key]) for row in study.rows)
     return _judged(replace(study, plots=()), lines, steps, made, many)

@@ -204,7 +204,7 @@ def test_whatever_an_expression_gives_the_table_is_kept(fierce, tmp_path: Path) 
     assert code == 2
     assert rows["fine"]["n"] == 2
     assert "2 numbers of one seed" in str(rows["several"]["why"])
-    assert rows["one_seed"]["ours"] == [1.0]
+    assert (rows["one_seed"]["ours"], rows["one_seed"]["n"]) == ([None, 1.0], 1), "so that rows pair by their seeds"
     assert "4 rows found nothing: several, kind, step, word" in err
 
 

@@ -14,13 +14,13 @@ import pytest
 from building import command, shared
 from scipy import stats
 
-from fierce_tools import outputs, recipe, sources
+from fierce_tools import outputs, recipe, runs, sources
 from fierce_tools.analysis import stability
 from fierce_tools.experiments._compare import compare
 from fierce_tools.experiments._comparison import FIGURES
 from fierce_tools.experiments._differences import OF_MODELS, Side, differences
 from fierce_tools.experiments._paired import PAIRED, judge, resample
-from fierce_tools.experiments._rows import grouped
+from fierce_tools.experiments._rows import grouped, rows
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +293,80 @@ def test_every_format(fierce, trained: Path) -> None:
     for wrong in ("some", "-1", "two-level:1", "1", "49", "two-level:0", "9" * 5000):
         code, _, err = fierce("compare", *paths, "--bootstrap", wrong)
         assert (code, "50 resamples or more" in err) == (2, True)
+
+
+def edited(root: Path, name: str, **info: object) -> None:
+    path = root / name / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **info}))
+
+
+def test_named_runs_never_vanish(fierce, trained: Path, tmp_path: Path) -> None:
+    """A run without weights that fits no row is named; one that failed counts only where nothing else does."""
+    root = tmp_path / "runs"
+    shutil.copytree(trained, root)
+    first, second, third, _ = sorted(p.name for p in root.iterdir())
+    options = ("--runs-dir", str(root), "--skip", "mi,probe,gamma,stability,tightness")
+    (root / third / "model.safetensors").unlink()
+    edited(root, third, state="stopped")
+    out = fierce("compare", first, second, third, *options)[1]
+    assert f"{third} is left out: it is stopped and has no weights." in out
+    edited(root, second, state="failed")
+    document = json.loads(fierce("compare", first, second, *options, "--format", "json")[1])
+    assert [(r["members"], r["planned"], r["left_out"]) for r in document["rows"]] == [
+        ([first], 2, {second: "it failed"})
+    ]
+    document = json.loads(fierce("compare", second, *options, "--format", "json")[1])
+    assert document["rows"][0]["members"] == [second]
+    assert any("failed; its weights are compared" in note for note in document["notes"])
+    # A damaged file is no run that is not finished yet.
+    (root / second / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{")
+    code, _, err = fierce("compare", first, second, *options)
+    assert (code, second in err) == (3, True)
+
+
+def test_a_missing_run_of_other_data_or_teachers_is_of_no_row(trained: Path, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    shutil.copytree(trained, root)
+    first, second = sorted(p.name for p in root.iterdir())[:2]
+    (root / second / "model.safetensors").unlink()
+    (one,) = sources.locate(first, root)
+    lost = runs.Run(root / second)
+    assert rows([one], "seed", [lost])[0]["digits-mlp-16-ce-s0"].planned == 2
+    edited(root, second, dataset_sha256="f" * 64)
+    found, strange = rows([one], "seed", [lost])
+    assert (found[first].planned, strange) == (1, [lost])
+    edited(root, second, dataset_sha256=None, teachers=[{"path": "t", "sha256": "1"}])
+    assert rows([one], "seed", [lost])[1] == [lost]
+
+
+def test_two_sources_of_one_name_are_two(trained: Path) -> None:
+    one, two, *_ = located(trained)
+    found, _ = rows([replace(one, label="x"), replace(two, label="x")], "seed")
+    ((_, members),) = found.items()
+    assert [s.path for s in members.sources] == [one.path, two.path]
+
+
+def test_a_label_that_is_taken_hides_no_row(trained: Path) -> None:
+    one, two, three, four = located(trained)
+    named = grouped([one, two, replace(three, label="ce"), replace(four, label="other")], "seed")
+    assert sorted(map(len, named.values())) == [2, 2]
+    alone = grouped([replace(three, label="ce"), one, two], "seed")
+    assert sorted(map(len, alone.values())) == [1, 2]
+
+
+def test_peers_that_were_moved_are_no_seeds_of_one_another(fierce, tmp_path: Path) -> None:
+    command = ("mutual", "--models", "mlp:4", "mlp:4", "--epochs", "1", "--name", "p", "--progress", "off")
+    assert fierce(*command, "--device", "cpu")[0] == 0
+    for number in "12":
+        shutil.copy(f"runs/p-{number}-mlp-4/model.safetensors", f"g{number}.safetensors")
+    found = [s for n in "12" for s in sources.locate(f"g{n}.safetensors", tmp_path)]
+    members, _ = rows(found, "seed")
+    assert [m.left_out for m in members.values()] == [{}, {}]
+    inside = sources.locate("runs/p", tmp_path)
+    assert len(rows(inside, "seed")[0]) == 2, "peers of one group are two trainings"
+
+
+def test_an_option_that_a_row_has_not_is_said_so(fierce, trained: Path) -> None:
+    paths = [str(p) for p in sorted(trained.iterdir())]
+    code, _, err = fierce("compare", *paths, "--group-by", "loss.alpha")
+    assert (code, "has no loss.alpha to group by (its loss is ce)" in err) == (2, True)
