@@ -124,7 +124,7 @@ def by_seed(entries: Iterable[Mapping[str, Any]], key: str) -> Mean:
     for entry in entries:
         known = values.setdefault(entry["seed"], [])
         known += [] if entry[key] is None else [entry[key]]
-    return mean_sd(math.fsum(v) / len(v) if v else None for v in values.values())
+    return mean_sd(mean_sd(v).mean for v in values.values())
 
 
 def show(values: Iterable[float | None]) -> float | str | None:

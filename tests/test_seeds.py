@@ -78,6 +78,8 @@ def test_mean_and_standard_deviation_by_hand() -> None:
 
 def test_entries_of_one_seed_are_one_value() -> None:
     entries = [{"seed": 0, "x": 1.0}, {"seed": 0, "x": 3.0}, {"seed": 1, "x": 6.0}, {"seed": 2, "x": None}]
+    infinite = [{"seed": 0, "x": -math.inf}, {"seed": 0, "x": math.inf}, {"seed": 1, "x": 1.0}]
+    assert seeds.by_seed(infinite, "x").count == "1 of 2"
     found = seeds.by_seed(entries, "x")
     assert (found.mean, found.count) == (4.0, "2 of 3")
     assert found.sd == pytest.approx(math.sqrt(8))

@@ -41,8 +41,9 @@ def components(values: Sequence[Sequence[float | None]], *, paired: bool = False
     mean - seed's mean + mean)² / ((teachers - 1)(n - 1)): what a seed does to the students of all teachers alike is not
     in the differences of the teachers' means. The interval is for other teachers of the recipe and students of other
     seeds: Student's t of the teachers' means, teachers - 1 degrees of freedom, and where seeds are shared that of both
-    (_over_seeds.crossed). None and NaN are students without a value. With one student each the two spreads cannot be
-    told apart, and the interval is of students of that seed. Source: Searle et al. 1992, ch. 4.
+    (_over_seeds.crossed), over the seeds that all have, two at least. None and NaN are students without a value. With
+    one student each the two spreads cannot be told apart, and the interval is of students of that seed. Source: Searle
+    et al. 1992.
     """
     given = [np.array([v for v in own if v is not None], np.float64) for own in values]
     each = [own for one in given if len(own := one[~np.isnan(one)])]
@@ -56,16 +57,29 @@ def components(values: Sequence[Sequence[float | None]], *, paired: bool = False
     freedom = sum(students) - len(each)
     within = sum(float(((own - own.mean()) ** 2).sum()) for own in each) / freedom if freedom else None
     between = float(means.var(ddof=1)) if len(each) > 1 else None
-    apart = None
+    apart, low, high = None, over.low, over.high
     if within is not None and between is not None:
-        whole = paired and students == tuple(map(len, values))
-        rest = _residual(np.array(each)) if whole else within
-        over = crossed(np.array(each)) if whole else over
+        shared = _shared(values) if paired else None
+        rest = within if shared is None else _residual(shared)
         apart = float(np.sqrt(max(0.0, between - rest * float(np.mean(1 / np.array(students))))))
+        if paired:
+            both = None if shared is None else crossed(shared)
+            low, high = (None, None) if both is None or both.low is None else (both.low, both.high)
     return Components(
         over.at, apart, None if within is None else float(np.sqrt(within)),
-        None if between is None else float(np.sqrt(between)), over.low, over.high, students,
+        None if between is None else float(np.sqrt(between)), low, high, students,
     )  # fmt: skip
+
+
+def _shared(values: Sequence[Sequence[float | None]]) -> np.ndarray | None:
+    """The students of those seeds [teachers, seeds] that every teacher with students has; None for fewer than two."""
+    rows = [[np.nan if v is None else v for v in own] for own in values]
+    if len({len(own) for own in rows}) != 1:
+        return None
+    table = np.array(rows, np.float64)
+    table = table[~np.isnan(table).all(axis=1)]
+    table = table[:, ~np.isnan(table).any(axis=0)]
+    return table if min(table.shape) > 1 else None
 
 
 def _residual(values: np.ndarray) -> float:

@@ -57,6 +57,8 @@ def compare(
     for key in skip:
         if key not in FIGURES:
             raise unknown("figure", key, tuple(FIGURES))
+    if two_level and bootstrap < 2:
+        raise UsageError(f"two levels with {bootstrap} resamples", "expected 2 or more")
     if bootstrap < 0 or not temperature > 0:
         raise UsageError(f"--bootstrap {bootstrap} --temperature {temperature:g}", "expected 0 or more, and above 0")
     where, named = places or Places(), beside(sources, keys or Keys())

@@ -14,10 +14,10 @@ from fierce_tools.seeds import Mean, by_seed, mean_sd
 # What reports say of the columns.
 NOTE = (
     "Means over teachers of each one's mean over its students. sd teachers: standard deviation between teachers of one "
-    "recipe, without the students' part; sd students: between students of one teacher. The interval covers at least "
-    "95 %, for other teachers of the recipe and students of other seeds. Bands: ± the standard deviation of the "
-    "teachers' means."
+    "recipe, without the students' part; sd students: between students of one teacher. Bands: ± the standard deviation "
+    "of the teachers' means."
 )
+OVER = "The interval covers at least 95 %, for other teachers of the recipe and students of other seeds."
 SINGLE = (
     "One student of each teacher: sd teachers and sd students cannot be told apart, and the intervals are of students "
     "of that seed; see --seeds."
@@ -31,8 +31,9 @@ def spread(entries: Entries, key: str) -> Components:
     by: dict[str, dict[Any, list[float | None]]] = {}
     for entry in entries:
         by.setdefault(entry["teacher"], {}).setdefault(entry["seed"], []).append(entry[key])
-    of_seeds = [[mean_sd(own[seed]).mean for seed in sorted(own)] for own in by.values()]
-    return components(of_seeds, paired=len({tuple(sorted(own)) for own in by.values()}) == 1)
+    every = sorted({seed for own in by.values() for seed in own})
+    of_seeds = [[mean_sd(own.get(seed, ())).mean for seed in every] for own in by.values()]
+    return components(of_seeds, paired=sum(len(own) for own in by.values()) > len(every))
 
 
 def over_teachers(entries: Entries, key: str) -> Mean:
@@ -119,4 +120,5 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """What a report says of its standard deviations."""
     if not rows:
         return (SD,)
-    return (NOTE, *((SINGLE,) if any(row["students"] == 1 and row["teachers"] > 1 for row in rows) else ()))
+    single = all(row["students"] == 1 for row in rows)
+    return NOTE, SINGLE if single else OVER

@@ -15,6 +15,7 @@ from fierce_tools.errors import FierceError, Interrupted, UsageError
 from fierce_tools.experiments._ask import ask
 from fierce_tools.experiments._cells import Cell, Ended
 from fierce_tools.experiments._compare import compare
+from fierce_tools.experiments._comparison import Comparison
 from fierce_tools.experiments._inquire import inquire
 from fierce_tools.experiments._loading import Places, images_of
 from fierce_tools.experiments._mutual import means, whole
@@ -216,8 +217,10 @@ class Studio:
         more = {k: step[k] for k in ("split", "temperature", "skip") if k in step}
         every = [source for several in found.values() for source in several]
         made = compare(every, bootstrap=0, places=self.places, **more)
+        # A step may name one training twice, of which `compare` counts one.
+        alone = [compare([s], bootstrap=0, places=self.places, **more) for s in every if _left_out(made, s)]
         values: dict[str, Any] = {}
-        for row in made.rows:
+        for row in (row for found in (made, *alone) for row in found.rows):
             for number, member in enumerate(row.members):
                 values[member] = {key: figures[number] for key, figures in row.figures.items()}
         return made.report(), values
@@ -239,6 +242,10 @@ class Studio:
         (final,) = found
         several = {_epoch(s): replace(s, label=f"{reference}@{_epoch(s)}") for s in _snapshots(run, epochs)}
         return [*several.values()] if int(last) in several else [*several.values(), final]
+
+
+def _left_out(made: Comparison, source: Source) -> bool:
+    return not any(source.label in row.members for row in made.rows)
 
 
 def _snapshots(run: Run, epochs: str) -> list[Source]:

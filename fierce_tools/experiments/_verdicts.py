@@ -127,7 +127,7 @@ class Reproduction:
             ours = seeds.show(line.ours) if line.ours else "failed" if line.why else UNMEASURED
             one = line.verdict.startswith(ONE_SEED)
             alone = ("within" if line.within[0] else "not within") if one else None
-            cells = (line.row.key, line.row.name, line.row.paper, _short(ours), self._count(len(line.known)))
+            cells = (line.row.key, line.row.name, line.row.paper, _short(ours), self._count(len(line.known), line.row))
             rows.append((*cells, line.verdict if not one else None, f"{alone} ±{line.row.within:g}" if alone else None))
         heads = ("key", "figure", "paper", "ours", "n", "verdict", "one seed")
         return _without_empty(Table("The paper's figures and ours", heads, tuple(rows)))
@@ -152,7 +152,11 @@ class Reproduction:
             counted or _p(part.adjusted), *_verdict(part.verdict, part.how, [part]),
         )  # fmt: skip
 
-    def _count(self, n: int) -> Cell:
+    def _count(self, n: int, row: Row | None = None) -> Cell:
+        """How many seeds there are: 3, or 2 of 3; a step may name how many it has itself."""
+        step = self.study.steps.get(row.from_, {}) if row is not None else {}
+        if "seeds" in step.get("options", {}):
+            return n or None
         return seeds.mean_sd([0.0] * n, max(self.seeds, self.study.seeds)).count if n else None
 
     def as_dict(self) -> dict[str, Any]:

@@ -34,6 +34,19 @@ def test_students_of_the_same_seeds_by_hand() -> None:
     assert components([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]]).sd_teachers == 0
 
 
+def test_a_lost_student_does_not_make_the_interval_narrow() -> None:
+    """Of shared seeds those that all teachers have are taken; of fewer than two there is no interval."""
+    whole = [[1.0, 3.0, 2.0], [5.0, 7.0, 5.5], [5.0, 9.0, 8.0]]
+    lost = [[1.0, 3.0, None], *whole[1:]]
+    two = components([own[:2] for own in whole], paired=True)
+    found = components(lost, paired=True)
+    assert (found.low, found.high) == (two.low, two.high)
+    assert found.students == (2, 3, 3)
+    few = components([[1.0, None], [None, 7.0], [5.0, 9.0]], paired=True)
+    assert (few.low, few.high) == (None, None)
+    assert few.mean == 5
+
+
 def test_unequal_numbers() -> None:
     """Means 2, 5 of 3 and 1 students: w = 2/2, and its part in the variance of the means 1·(1/3 + 1)/2 = 2/3."""
     found = components([[1.0, 2.0, 3.0], [5.0]])
@@ -41,7 +54,7 @@ def test_unequal_numbers() -> None:
     assert found.sd_students == pytest.approx(1)
     assert found.sd_teachers == pytest.approx(np.sqrt(4.5 - 2 / 3))
     assert found.students == (3, 1)
-    gaps = components([[1.0, None, 3.0, 2.0], [float("nan"), 5.0], [None]], paired=True)
+    gaps = components([[1.0, None, 3.0, 2.0], [float("nan"), 5.0], [None]])
     assert (gaps.mean, gaps.sd_teachers, gaps.students) == (found.mean, found.sd_teachers, (3, 1))
 
 
