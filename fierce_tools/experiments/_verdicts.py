@@ -153,9 +153,9 @@ class Reproduction:
         )  # fmt: skip
 
     def _count(self, n: int, row: Row | None = None) -> Cell:
-        """How many seeds there are: 3, or 2 of 3; a step may name how many it has itself."""
+        """How many seeds there are: 3, or 2 of 3; one that is done once may name how many it has."""
         step = self.study.steps.get(row.from_, {}) if row is not None else {}
-        if "seeds" in step.get("options", {}):
+        if step and once(step) and "seeds" in step.get("options", {}):
             return n or None
         return seeds.mean_sd([0.0] * n, max(self.seeds, self.study.seeds)).count if n else None
 
