@@ -200,7 +200,8 @@ class ComparePane(Pane):
         job = self.job
         other = f"d {'whole recipes' if self.differences else 'only differences'}"
         if len(self.chosen) < 2:
-            text = "mark two runs or more (space) to compare them"
+            folded = any(len(c.members) > 1 for c in self.chosen)
+            text = f"mark {'another recipe' if folded else 'two runs or more'} (space) to compare them"
         elif job is None:
             enter = "↵" if self.has_focus_within else "tab ↵"
             text = f"{other} · {enter} tests and intervals: $ {questions.shown(self.command())}"
