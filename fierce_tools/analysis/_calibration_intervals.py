@@ -151,6 +151,8 @@ def binned_intervals(
     Confidences are held: with fewer than about 20 examples of very different ones, nearly all wrong, the upper end,
     at most their mean, may lie below the population's error.
     """
+    # In one bin all ways are the same.
+    ways = ways if np.ptp(which) else ways[:1]
     ends = [_simulated(Scaled.of(which, confidence, correct, bins, way), resamples, rng) for way in ways]
     low, high = np.sqrt(np.min(ends, axis=0)[:, 0]), np.sqrt(np.max(ends, axis=0)[:, 1])
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))

@@ -125,9 +125,10 @@ def test_ece_that_few_bins_hold(shape: str, where: str, examples: int, gap: floa
 
 @pytest.mark.parametrize("examples", [5, 10, 20, 50])
 def test_ece_of_few_examples_nearly_all_wrong(examples: int) -> None:
+    """93 % and more of 500 sets, and no interval is of one point: all wrong proves nothing."""
     rng = np.random.default_rng(6)
     found = []
-    for _ in range(SETS):
+    for _ in range(500):
         correct = rng.random(examples) < 0.05
         confidence = np.full(examples, 0.9)
         which = equal_width(confidence, BINS)
