@@ -222,7 +222,7 @@ def intervals(judged: Judged, figures: Figures, *, bins: int, resamples: int, se
     low, high = wilson(correct.sum(), len(correct))
     by_width, _ = binned_intervals(width, confidence, correct, bins, resamples=resamples, rng=rng)
     # A squared error also depends on how far few bins hold most of it.
-    ways: tuple[Towards, ...] = ("spread", "even", "none")
+    ways: tuple[Towards, ...] = ("spread", "even", "none", "sparse")
     by_mass, rms = binned_intervals(mass, confidence, correct, bins, resamples=resamples, rng=rng, ways=ways)
     found: dict[str, Interval | None] = {
         "accuracy": (float(low), float(high)),

@@ -8,7 +8,7 @@ and Vaicenavicius et al. 2019 for s = 0; the inversion of tests, Neyman 1937.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,13 +18,25 @@ from fierce_tools.analysis._intervals import mean_interval, wilson
 from fierce_tools.analysis._metrics import bin_means, risks
 
 Interval = tuple[float, float]
-Towards = Literal["spread", "even", "none"]
+Towards = Literal["spread", "even", "none", "sparse"]
 # Errors at which the statistic is simulated, from 0 to one that is too large; its quantiles are interpolated.
 STEPS = 6
+# With few examples quantiles go in leaps, so errors are closer and nothing is interpolated.
+FEW, CLOSER = 100, 4
+# How often errors are drawn closer where the observed statistic is the largest or smallest that there can be.
+ZOOMS = 3
 QUANTILES = (0.025, 0.975)
+# The low one of several bins: their upper ends by several ways miss less together than each does.
+NEARER = 0.035
 SMALLEST = 0.05
+# Statistics no further apart are the same one.
+SAME = 1e-12
 # Of the variance of one example, so that a bin that is all right or all wrong is not taken as certain.
 LEAST_VARIANCE = 0.0025
+# Standard errors of a gap above which a bin is not taken as calibrated, and the size that the others' are scaled from.
+CLEAR, UNCLEAR = 2.0, 1e-6
+# Of a gap's variance by noise, what is taken off its square for the debiased ECE; chosen by simulation.
+SHRINK = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,8 @@ class Scaled:
         """From the bin number, confidence and correctness of each example [N].
 
         Small gaps are mostly noise, so each is drawn towards the common size: `even`, in proportion to the standard
-        deviation of its examples (`spread`), or not at all (`none`).
+        deviation of its examples (`spread`), or not at all (`none`). `sparse` takes bins as calibrated whose gap is
+        not clear, so that few hold all of the error; where none is clear, it is `none`.
         """
         columns = bin_means(which, confidence, correct, bins)
         counts, said, right = (column[columns[0] > 0] for column in columns)
@@ -55,8 +68,11 @@ class Scaled:
         variance = said * (1 - said) + LEAST_VARIANCE
         mean = counts @ variance / counts.sum()
         common = counts @ gap**2 / counts.sum()
-        spread = {"spread": variance / mean, "even": 1.0, "none": 1e-6}[towards]
+        spread = {"spread": variance / mean, "even": 1.0, "none": UNCLEAR, "sparse": UNCLEAR}[towards]
         size = np.sqrt(gap**2 + (common or mean) * spread)
+        if towards == "sparse":
+            clear = np.abs(gap) > CLEAR * np.sqrt(variance / counts)
+            size = np.where(clear | ~clear.any(), size, UNCLEAR * size)
         return cls(counts, said, gap, np.where(gap < 0, -size, size))
 
     @property
@@ -88,36 +104,33 @@ class Scaled:
         knots = np.sort(np.append(self.reach / size, 0))
         return float(np.interp(error, np.minimum(np.outer(knots, size), self.reach) @ self.share, knots))
 
-    def expected(self, scale: float) -> float:
-        """The mean of the plug-in ECE at that scale, over binomial counts of right answers."""
-        from scipy.special import betainc
-
-        n, p = self.counts, self.accuracy(scale)
-        at = n * self.confidence
-        # The mean of the part above: of k > m, n·p·P(k' ≥ m) - at·P(k > m), with k' of n - 1 examples.
-        m = np.minimum(np.floor(at), n - 1)
-        above = betainc(m + 1, n - m, p)
-        above_less = np.where(m > 0, betainc(np.maximum(m, 1), np.maximum(n - m, 1), p), 1.0)
-        return float((at - n * p + 2 * (n * p * above_less - at * above)).sum() / n.sum())
-
 
 def ece_debiased(which: np.ndarray, confidence: np.ndarray, correct: np.ndarray, bins: int) -> float:
-    """The ECE of the population for which the plug-in ECE expected of so many examples is the observed one.
+    """The plug-in ECE less what noise adds to it: Σ_b w_b (|g_b| - (E|g'_b + noise| - |g'_b|)), 0 where that is less.
 
-    A fraction; 0 where a calibrated model is expected to show as much. which, confidence, correct [N]. Bins' gaps are
-    scaled together, their counts held. Source: the bias is that of Kumar, Liang, Ma 2019, here solved for.
+    g'_b = g_b max(0, 1 - SHRINK s_b²/g_b²) is the gap of bin b less what is likely noise, of standard error s_b; the
+    mean is over binomial counts of right answers. which, confidence, correct [N]; a fraction. Too high by up to half of
+    the plug-in's bias where few bins hold the error, too low where all gaps are near their standard errors.
+    Source: the bias is that of Kumar, Liang, Ma 2019; the gaps are shrunk as in James, Stein 1961.
     """
-    from scipy.optimize import brentq
+    bin_gaps = Scaled.of(which, confidence, correct, bins)
+    n, said, gap = bin_gaps.counts, bin_gaps.confidence, bin_gaps.gap
+    noise = (said * (1 - said) + LEAST_VARIANCE) / n
+    shrunk = gap * np.maximum(1 - SHRINK * noise / np.maximum(gap**2, 1e-12), 0)
+    bias = expected_gap(n, said, said - shrunk) - np.abs(shrunk)
+    return max(float(bin_gaps.share @ (np.abs(gap) - bias)), 0.0)
 
-    scaled = Scaled.of(which, confidence, correct, bins)
-    observed = float(scaled.share @ np.abs(scaled.gap))
-    most = scaled.scale_of(observed)
-    if scaled.expected(0.0) >= observed:
-        return 0.0
-    if scaled.expected(most) <= observed:
-        return float(np.sqrt(scaled.errors(most)[0]))
-    scale = brentq(lambda s: scaled.expected(s) - observed, 0, most, rtol=1e-6)
-    return float(np.sqrt(scaled.errors(scale)[0]))
+
+def expected_gap(n: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """The mean of |confidence - k/n| over k binomial of n examples and that accuracy; each argument is by bin [B]."""
+    from scipy.special import betainc
+
+    at = n * confidence
+    # The mean of the part above: of k > m, n·p·P(k' ≥ m) - at·P(k > m), with k' of n - 1 examples.
+    m = np.minimum(np.floor(at), n - 1)
+    above = betainc(m + 1, n - m, accuracy)
+    above_less = np.where(m > 0, betainc(np.maximum(m, 1), np.maximum(n - m, 1), accuracy), 1.0)
+    return (at - n * accuracy + 2 * (n * accuracy * above_less - at * above)) / n
 
 
 def binned_intervals(
@@ -128,35 +141,99 @@ def binned_intervals(
     *,
     resamples: int,
     rng: np.random.Generator,
-    ways: Sequence[Towards] = ("spread", "even"),
+    ways: Sequence[Towards] = ("even", "sparse"),
 ) -> tuple[Interval, Interval]:
     """95 % intervals of the ECE and of the root mean squared calibration error over the bins `which` [N], fractions.
 
     At each of a few scales of the gaps, `resamples` counts of examples and of right answers are drawn for every bin.
-    The gaps are drawn towards their common size in several `ways`, and an interval holds what agrees with any of them.
+    The gaps are scaled in several `ways`, and an interval holds what agrees with any of them. In simulations of 500 and
+    2,000 examples the ECE's covers 93 % and more, up to 99: gaps in every bin, in one, or among low confidences only.
+    Confidences are held: with fewer than about 20 examples of very different ones, nearly all wrong, the upper end,
+    at most their mean, may lie below the population's error.
     """
+    # In one bin all ways are the same.
+    ways = ways if np.ptp(which) else ways[:1]
     ends = [_simulated(Scaled.of(which, confidence, correct, bins, way), resamples, rng) for way in ways]
     low, high = np.sqrt(np.min(ends, axis=0)[:, 0]), np.sqrt(np.max(ends, axis=0)[:, 1])
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 
 
+@dataclass(frozen=True)
+class Quantiles:
+    """Of both statistics [2] at some scales [S]: squared `errors`, `low` and `high` quantiles [2, S], rising with them.
+
+    `small` [2] is exceeded in 95 % at the first scale.
+    """
+
+    scales: np.ndarray
+    errors: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    small: np.ndarray
+
+    @classmethod
+    def at(cls, scaled: Scaled, scales: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> Quantiles:
+        """From right answers drawn for counts [resamples, B]."""
+        right = rng.binomial(counts, np.array([scaled.accuracy(s) for s in scales])[:, None])
+        drawn = np.stack(statistics(scaled.confidence, counts, right))
+        tails = QUANTILES if len(scaled.gap) == 1 else (NEARER, QUANTILES[1])
+        low, high = np.maximum.accumulate(np.quantile(drawn, tails, axis=2, method="weibull"), axis=2)
+        small = np.quantile(drawn[:, 0], SMALLEST, axis=1)
+        return cls(scales, np.array([scaled.errors(s) for s in scales]).T, low, high, small)
+
+
 def _simulated(scaled: Scaled, resamples: int, rng: np.random.Generator) -> list[Interval]:
-    """The squares of both intervals: squared, quantiles are nearly straight lines in the error."""
+    """The squares of both intervals: squared, quantiles are nearly straight lines in the error.
+
+    An observed statistic among the smallest 5 % of a calibrated model's is taken as their largest, so that luck alone
+    makes no interval of nothing.
+    """
     share, examples = scaled.share, int(scaled.counts.sum())
     observed = statistics(scaled.confidence, scaled.counts, scaled.counts * (scaled.confidence - scaled.gap))
     spread = np.sqrt(share @ (scaled.confidence * (1 - scaled.confidence) + LEAST_VARIANCE) / examples)
     top, largest = np.sqrt(observed[0]) + 4 * spread, float(share @ scaled.reach)
     counts = rng.multinomial(examples, share, size=resamples)
+
+    def quantiles(scales: np.ndarray) -> Quantiles:
+        return Quantiles.at(scaled, scales, counts, rng)
+
+    steps = STEPS if examples > FEW else CLOSER * STEPS
     while True:
-        scales = np.linspace(0, scaled.scale_of(top), STEPS)
-        right = rng.binomial(counts, np.array([scaled.accuracy(s) for s in scales])[:, None])
-        drawn = np.stack(statistics(scaled.confidence, counts, right))
-        low, high = np.quantile(drawn, QUANTILES, axis=2, method="weibull")
-        if top >= largest or (low[:, -1] > observed).all():
+        found = quantiles(np.array([scaled.scale_of(error) for error in np.linspace(0, top, steps)]))
+        if top >= largest or (found.low[:, -1] > observed).all():
             break
         top *= 2
-    errors = np.array([scaled.errors(s) for s in scales]).T
-    return [_ends(errors[k], low[k], high[k], float(observed[k]), drawn[k, 0]) for k in range(len(observed))]
+    ends = []
+    for k, value in enumerate(observed):
+        wanted = {True: float(value), False: float(max(value, found.small[k]))}
+        low, high = (_crossing(quantiles, found, k, v, lower=end, smooth=examples > FEW) for end, v in wanted.items())
+        ends.append((low, high))
+    return ends
+
+
+def _crossing(
+    quantiles: Callable[[np.ndarray], Quantiles], at: Quantiles, k: int, observed: float, *, lower: bool, smooth: bool
+) -> float:
+    """The first squared error at which the high quantile of statistic k is the observed one, or the last for the low.
+
+    A quantile that stays at the observed one, the largest or smallest there can be, says only between which errors it
+    came there: those are simulated more closely, and of what is left the outer one is taken.
+    """
+    for _ in range(ZOOMS + 1):
+        errors, rising = at.errors[k], (at.high if lower else at.low)[k]
+        # The error looked for lies between the i-th and the one after it.
+        reached = rising >= observed - SAME if lower else rising > observed + SAME
+        i = int(reached.argmax()) - 1 if reached.any() else len(errors) - 1
+        if i < 0:
+            return float(errors[0])
+        if i == len(errors) - 1:
+            return float(errors[-1])
+        outer = float(errors[i] if lower else errors[i + 1])
+        stays = rising[i + 1 if lower else i]
+        if abs(stays - observed) > SAME:
+            return float(np.interp(observed, rising[i : i + 2], errors[i : i + 2])) if smooth else outer
+        at = quantiles(np.linspace(at.scales[i], at.scales[i + 1], STEPS))
+    return outer
 
 
 def statistics(confidence: np.ndarray, counts: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,18 +247,6 @@ def statistics(confidence: np.ndarray, counts: np.ndarray, right: np.ndarray) ->
     noise = right * (n - right) / (n * np.maximum(n - 1, 1))
     square = np.where(counts > 1, apart**2 / n - noise, 0).sum(axis=-1) / total
     return (np.abs(apart).sum(axis=-1) / total) ** 2, square
-
-
-def _ends(errors: np.ndarray, low: np.ndarray, high: np.ndarray, observed: float, null: np.ndarray) -> Interval:
-    """Where the quantiles [S] of the statistic, rising with the errors [S], cross the observed one.
-
-    An observed one among the smallest 5 % of a calibrated model's (`null`) is taken as their largest, so that luck
-    alone makes no interval of nothing.
-    """
-    low, high = np.maximum.accumulate(low), np.maximum.accumulate(high)
-    at = max(observed, float(np.quantile(null, SMALLEST)))
-    first = 0.0 if high[0] >= observed else float(np.interp(observed, high, errors))
-    return first, float(np.interp(at, low, errors))
 
 
 def mce_interval(which: np.ndarray, confidence: np.ndarray, correct: np.ndarray, bins: int) -> Interval:

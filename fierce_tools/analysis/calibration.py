@@ -184,9 +184,9 @@ def calibration(
 
     95 % intervals, with T* held: accuracy by Wilson; NLL and Brier score by Student's t without skewness (Hall 1992);
     AURC likewise, from the infinitesimal jackknife. ECE, plain and debiased, and debiased RMS by simulation, inverted:
-    bins' gaps are scaled, and the interval is of the errors of which the observed one is no surprise. MCE from joint
-    Clopper-Pearson intervals of all bins, at least 95 %. Debiased ECE is the error whose expected plug-in ECE is the
-    observed one. An interval that does not hold its figure, which is biased upward, is stretched to it.
+    bins' gaps are scaled, all or only clear ones, and the interval is of the errors of which the observed one is no
+    surprise. MCE from joint Clopper-Pearson intervals of all bins, at least 95 %. Debiased ECE is the plug-in ECE less
+    what noise adds, by bin. An interval that does not hold its figure, which is biased upward, is stretched to it.
 
     Raises DataError for logits that are not finite, labels that do not fit or validation that `fit_on` needs and is
     missing, UsageError for an option out of range. Source: Guo et al. 2017; Müller et al. 2019, Fig. 4.

@@ -24,6 +24,7 @@ from fierce_tools.analysis._calibration_intervals import (
     aurc_interval,
     binned_intervals,
     ece_debiased,
+    expected_gap,
     mce_interval,
 )
 from fierce_tools.analysis._intervals import mean_interval, wilson
@@ -296,7 +297,9 @@ def test_what_has_no_interval_is_said() -> None:
     assert "No 95 % interval of NLL (nats) and Brier score (0 to 2): it takes two examples that differ." in one.notes
 
 
-@pytest.mark.parametrize(("scale", "towards"), [(0.0, "spread"), (0.6, "spread"), (1.0, "none"), (9.0, "even")])
+@pytest.mark.parametrize(
+    ("scale", "towards"), [(0.0, "spread"), (0.6, "spread"), (1.0, "none"), (9.0, "even"), (1.0, "sparse")]
+)
 def test_the_expected_ece_is_that_of_binomial_counts(scale: float, towards: str) -> None:
     """Against a sum over every count; bins of one, of many, of a confidence of 1 and of a gap either way."""
     from scipy.stats import binom
@@ -312,7 +315,8 @@ def test_the_expected_ece_is_that_of_binomial_counts(scale: float, towards: str)
     for n, c, q in zip(scaled.counts, scaled.confidence, p, strict=True):
         k = np.arange(n + 1)
         expected += np.abs(n * c - k) @ binom.pmf(k, n, q) / len(confidence)
-    assert scaled.expected(scale) == pytest.approx(expected, abs=1e-10)
+    gaps = expected_gap(scaled.counts, scaled.confidence, p)
+    assert scaled.share @ gaps == pytest.approx(expected, abs=1e-10)
     errors = scaled.share @ np.abs(confidence[np.unique(which, return_index=True)[1]] - p)
     assert np.sqrt(scaled.errors(scale)[0]) == pytest.approx(errors)
     if scale < 9:
@@ -334,6 +338,19 @@ def test_one_bin_is_a_binomial_test() -> None:
     assert rms_span == pytest.approx(expected, abs=0.004)
     assert mce_interval(which, confidence, correct, 1) == pytest.approx(expected, abs=1e-6)
     assert ece_debiased(which, confidence, correct, 1) == pytest.approx(0.1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("examples", "confidence"), [(3, 0.9), (10, 0.9), (50, 0.9), (1000, 0.6)])
+def test_all_wrong_is_not_certain(examples: int, confidence: float) -> None:
+    """The lower end is Clopper and Pearson's, no more than a step of the simulation below it; none is nothing wide."""
+    from scipy.stats import binomtest
+
+    confidences, correct = np.full(examples, confidence), np.zeros(examples, dtype=bool)
+    which = np.zeros(examples, dtype=int)
+    span, _ = binned_intervals(which, confidences, correct, 1, resamples=2000, rng=np.random.default_rng(0))
+    lowest = max(confidence - binomtest(0, examples).proportion_ci(0.95).high, 0)
+    assert span == pytest.approx((lowest, confidence), abs=0.03)
+    assert span[0] < confidence
 
 
 def test_luck_alone_makes_no_certainty() -> None:

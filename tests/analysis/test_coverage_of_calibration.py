@@ -85,7 +85,56 @@ def test_ece(shape: str, examples: int, gap: float) -> None:
     assert 93 <= 100 - sum(missed(stretched, gap)) <= (97 if gap > 0 else 100), "stretched to hold the plain error"
     assert max(above, below) <= 5.5
     error = np.std(debiased) / np.sqrt(len(debiased))
-    assert abs(np.mean(debiased) - gap) <= 0.5 * (np.mean(plain) - gap) + 2 * error
+    assert abs(np.mean(debiased) - gap) <= max(0.5 * (np.mean(plain) - gap), 0.015) + 2 * error
+
+
+def off(where: str, confidence: np.ndarray, gap: float) -> np.ndarray:
+    """Of being right, where only the bins above .8 (the mediocre one's) or .933, that above .8 or the low are off."""
+    number = equal_width(confidence, BINS)
+    bins = {"good top": number == 14, "one": number == 12, "low": confidence < 0.6}[where]
+    return confidence - gap * bins
+
+
+@pytest.mark.parametrize(
+    ("shape", "where", "examples", "gap"),
+    [
+        ("good", "good top", 2000, 0.1),
+        ("mediocre", "one", 500, 0.4),
+        ("mediocre", "one", 2000, 0.4),
+        ("mediocre", "low", 500, 0.3),
+    ],
+)
+def test_ece_that_few_bins_hold(shape: str, where: str, examples: int, gap: float) -> None:
+    """93 % and more; the debiased estimate has half of the plain one's bias at most."""
+    rng = np.random.default_rng(5)
+    many = confidences(shape, 1_000_000, np.random.default_rng(99))
+    truth = float((many - off(where, many, gap)).mean())
+    found, plain, debiased = [], [], []
+    for number in range(SETS):
+        confidence = confidences(shape, examples, rng)
+        correct = rng.random(examples) < off(where, confidence, gap)
+        which = equal_width(confidence, BINS)
+        found.append(binned_intervals(which, confidence, correct, BINS, resamples=RESAMPLES, rng=rng)[0])
+        if number % 5 == 0:
+            plain.append(ece(confidence, correct, bins=BINS))
+            debiased.append(ece_debiased(which, confidence, correct, BINS))
+    assert sum(missed(found, truth)) <= 7
+    error = np.std(debiased) / np.sqrt(len(debiased))
+    assert abs(np.mean(debiased) - truth) <= 0.5 * (np.mean(plain) - truth) + 2 * error
+
+
+@pytest.mark.parametrize("examples", [5, 10, 20, 50])
+def test_ece_of_few_examples_nearly_all_wrong(examples: int) -> None:
+    """93 % and more of 500 sets, and no interval is of one point: all wrong proves nothing."""
+    rng = np.random.default_rng(6)
+    found = []
+    for _ in range(500):
+        correct = rng.random(examples) < 0.05
+        confidence = np.full(examples, 0.9)
+        which = equal_width(confidence, BINS)
+        found.append(binned_intervals(which, confidence, correct, BINS, resamples=RESAMPLES, rng=rng)[0])
+    assert sum(missed(found, 0.85)) <= 7
+    assert all(low < high for low, high in found)
 
 
 def test_errors_over_bins_of_equal_mass() -> None:
@@ -99,7 +148,7 @@ def test_errors_over_bins_of_equal_mass() -> None:
         which = equal_mass(confidence, BINS)
         found.append(
             binned_intervals(
-                which, confidence, correct, BINS, resamples=60, rng=rng, ways=("spread", "even", "none")
+                which, confidence, correct, BINS, resamples=60, rng=rng, ways=("spread", "even", "none", "sparse")
             )
         )  # fmt: skip
     for index, truth in enumerate((np.abs(gaps).mean(), np.sqrt((gaps**2).mean()))):
