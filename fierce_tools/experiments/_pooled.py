@@ -18,6 +18,7 @@ NOTE = (
     "of the teachers' means."
 )
 OVER = "The interval covers at least 95 %, for other teachers of the recipe and students of other seeds."
+WIDE = "An interval from 0 to 1 says nothing: take more teachers (--teacher-seeds) or students (--seeds)."
 SINGLE = (
     "One student of each teacher: sd teachers and sd students cannot be told apart, and the intervals are of students "
     "of that seed; see --seeds."
@@ -121,4 +122,5 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     if not rows:
         return (SD,)
     single = all(row["students"] == 1 for row in rows)
-    return NOTE, SINGLE if single else OVER
+    wide = any(row["low"] is not None and row["low"] <= 0 and row["high"] >= 1 for row in rows)
+    return NOTE, SINGLE if single else OVER, *((WIDE,) if wide else ())
