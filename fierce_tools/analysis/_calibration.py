@@ -54,6 +54,9 @@ BIASED = (
     "ECE, MCE and RMS are biased upward: with few examples noise alone makes gaps. The debiased rows and the intervals "
     "allow for it; an interval is extended to a biased figure that it would not hold. After scaling, T* is held fixed."
 )
+# With fewer examples, nearly all wrong, the intervals of the errors over bins cover less.
+FEWEST = 20
+FEW = f"Fewer than {FEWEST} examples: the intervals of calibration errors may cover less than 95 %."
 HALL, SIMULATED = "t, skewness removed (Hall)", "test inversion, simulated"
 # How the 95 % interval of each figure is found.
 METHODS = {

@@ -11,6 +11,8 @@ import numpy as np
 from fierce_tools.analysis._calibration import (
     BIASED,
     COLDEST,
+    FEW,
+    FEWEST,
     HOTTEST,
     METHODS,
     NAMES,
@@ -104,7 +106,8 @@ class Calibration:
             (Series("accuracy", self.coverage, self.accuracy_at),),
         )  # fmt: skip
         blocks: tuple[Block, ...] = (scaling, self._figures(), *against, self._by_bin(), reliability, covered)
-        return Report("Calibration", blocks, (*self.notes, *((BIASED,) if self.before_interval else ())))
+        about = (BIASED, *((FEW,) if self.examples < FEWEST else ())) if self.before_interval else ()
+        return Report("Calibration", blocks, (*self.notes, *about))
 
     def _curve(self, name: str, curve: tuple[float, ...], there: float | None) -> tuple[Series, ...]:
         line = Series(name, self.temperatures, curve)

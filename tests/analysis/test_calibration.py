@@ -575,3 +575,10 @@ def test_the_nll_interval_is_of_the_finite_losses() -> None:
     low, high = found.before_interval["nll"]
     assert low < found.before.nll < high
     assert found.before.nll == pytest.approx(calibration(logits[100:], labels[100:], bootstrap=0).before.nll)
+
+
+def test_few_examples_are_said_to_be_few() -> None:
+    logits, labels = case(30, 4)
+    few = ask(logits[:15], labels[:15], bootstrap=50).report()
+    assert any("Fewer than 20 examples" in note for note in few.notes)
+    assert not any("Fewer than 20" in note for note in ask(logits, labels, bootstrap=50).report().notes)
