@@ -85,7 +85,7 @@ def compare(
         names = tuple(s.label for s in members.sources)
         made.append(Row(label, names, figures, members.seeds, members.planned, members.left_out, members.one))
         sides.append(Side(label, tuple(models), members.seeds, members.one, figures))
-    notes |= dict.fromkeys(_taught_apart(sources))
+    notes |= dict.fromkeys((*_taught_apart(sources), *_taught_alike(made, sources)))
     unnamed = [(m.label, names_of(m.outputs)) for side in sides for m in side.models
                if m.outputs.document.get(BY_POSITION)]  # fmt: skip
     if unnamed:
@@ -168,6 +168,15 @@ def _unfinished(members: Members) -> list[str]:
         "finished."
         for label, how in found if how != FINISHED
     ]  # fmt: skip
+
+
+def _taught_alike(made: Sequence[Row], sources: Sequence[Source]) -> list[str]:
+    """A line where several seeds of a row had one teacher."""
+    several = {name for row in made if len(row.members) > 1 and row.one for name in row.members}
+    students = [s for s in sources if s.label in several and s.checkpoint]
+    if not any(checkpoints.read_document(s.path).get("distillation") for s in students):
+        return []
+    return ["Seeds of students vary the student alone: ± and intervals over them are of students of these teachers."]
 
 
 def _taught_apart(sources: Sequence[Source]) -> list[str]:

@@ -118,6 +118,15 @@ def test_a_study_gives_one_table_and_is_found_again(fierce, study: Path, tmp_pat
     assert code == 0, err
     assert json.loads(kept.read_text(encoding="utf-8")) == document
     assert (tmp_path / "results" / "peers.md").read_text(encoding="utf-8") == text
+    code, out, _ = fierce("reproduce", str(study), *["--rejudge", "results/peers.json"] * 2, "--format", "json")
+    assert json.loads(out) == [document, document]
+    code, _, err = fierce("reproduce", "--rejudge", "results/peers.json")
+    assert (code, "name its file: fierce reproduce STUDY.toml" in err) == (2, True)
+    code, _, err = fierce("reproduce", str(study), "--rejudge", "results/peers.json", "--seeds", "3")
+    assert (code, "leave out what says how to carry out a study" in err) == (2, True)
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    code, _, err = fierce("reproduce", str(study), "--rejudge", "deep.json")
+    assert (code, "not a JSON document" in err) == (3, True)
     code, _, err = fierce("reproduce", "--rejudge", str(study))
     assert (code, "not a JSON document" in err) == (3, True)
     code, _, err = fierce("reproduce", "smoke", "--rejudge", "results/peers.json")

@@ -125,6 +125,15 @@ def test_a_kept_result_is_judged_again_as_it_was(tmp_path: Path) -> None:
         judged_again(study(tmp_path, CLAIMS[:1]), document, "a.json")
     with pytest.raises(DataError, match="of the study else"):
         judged_again(of, {**document, "study": "else"}, "a.json")
+    for bad in ([1.0, float("nan")], ["1", 2.0], [1.0, float("inf")]):
+        rows = [{**document["rows"][0], "ours": bad}, document["rows"][1]]
+        with pytest.raises(DataError, match="not a finite number"):
+            judged_again(of, {**document, "rows": rows}, "a.json")
+    twice = [document["rows"][0], *document["rows"]]
+    with pytest.raises(DataError, match="other rows or claims"):
+        judged_again(of, {**document, "rows": twice}, "a.json")
+    raw = judged_again(of, {**document, "made": {**document["made"], "where": "\x1b[31mred"}}, "a.json")
+    assert raw.about["where"] == "\N{REPLACEMENT CHARACTER}[31mred"
     for key in ("rows", "claims", "steps", "made"):
         with pytest.raises(DataError, match="not a result"):
             judged_again(of, {k: v for k, v in document.items() if k != key}, "a.json")
