@@ -247,6 +247,11 @@ def intervals(judged: Judged, figures: Figures, *, bins: int, resamples: int, se
     return held
 
 
+def of_intervals(examples: int) -> tuple[str, ...]:
+    """What a reader of the intervals should know, of so many examples."""
+    return (BIASED, FEW) if examples < FEWEST else (BIASED,)
+
+
 def missing_intervals(spans: Sequence[Mapping[str, Interval]]) -> list[str]:
     """A line that names the figures one of these lacks an interval of, if any."""
     names = [NAMES[name] for name in METHODS if not all(name in span for span in spans)]

@@ -9,10 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from fierce_tools.analysis._calibration import (
-    BIASED,
     COLDEST,
-    FEW,
-    FEWEST,
     HOTTEST,
     METHODS,
     NAMES,
@@ -24,6 +21,7 @@ from fierce_tools.analysis._calibration import (
     judge,
     judge_folds,
     missing_intervals,
+    of_intervals,
 )
 from fierce_tools.analysis._calibration_intervals import Interval
 from fierce_tools.analysis._choice import check_choice, cut, insisted, left_out
@@ -106,7 +104,7 @@ class Calibration:
             (Series("accuracy", self.coverage, self.accuracy_at),),
         )  # fmt: skip
         blocks: tuple[Block, ...] = (scaling, self._figures(), *against, self._by_bin(), reliability, covered)
-        about = (BIASED, *((FEW,) if self.examples < FEWEST else ())) if self.before_interval else ()
+        about = of_intervals(self.examples) if self.before_interval else ()
         return Report("Calibration", blocks, (*self.notes, *about))
 
     def _curve(self, name: str, curve: tuple[float, ...], there: float | None) -> tuple[Series, ...]:
