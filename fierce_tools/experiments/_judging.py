@@ -46,7 +46,7 @@ class Comparison:
     @property
     def as_claimed(self) -> bool:
         """Whether every seed has it as claimed."""
-        return self.gap.holds_in == len(self.gap.values)
+        return 0 < len(self.gap.values) == self.gap.holds_in
 
 
 def judge(
@@ -87,9 +87,9 @@ def family(judged: Sequence[Sequence[Comparison]]) -> int:
     return len({_same(c.gap) for several in judged for c in several if c.how == TESTED})
 
 
-def _same(gap: Gap) -> tuple[float, ...]:
-    """The same for a comparison that is written another way, such as with its sides exchanged."""
-    return max(gap.values, tuple(-v for v in gap.values))
+def _same(gap: Gap) -> tuple[str, str]:
+    """The same for a comparison that is written with its sides exchanged."""
+    return gap.sides
 
 
 def _how(gap: Gap) -> str:
@@ -107,6 +107,9 @@ def _p(gap: Gap) -> float:
 
 
 def _compare(gap: Gap, adjusted: float | None) -> Comparison:
+    if not gap.values:  # no seed has all of its figures
+        nothing = Estimate(float("nan"), None, None, None, None, (0,), over.PAIRED)
+        return Comparison(gap, nothing, "", None, UNCLEAR)
     estimate, how = over.t_mean(gap.values), _how(gap)
     if how == TESTED:
         assert adjusted is not None

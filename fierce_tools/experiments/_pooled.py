@@ -104,9 +104,14 @@ def table(
     return Table(f"{title}, {counts[0]}" if alike else title, heads, tuple(lines))
 
 
+def bounds(figure: str) -> tuple[float, float]:
+    """What a figure can be: shares 0 to 1, a divergence 0 or more, a bias anything."""
+    return {"kl": (0.0, math.inf), "bias": (-math.inf, math.inf)}.get(figure, (0.0, 1.0))
+
+
 def cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
     """Mean, both standard deviations and the interval of an entry of `pool` for a table."""
-    least, most = (0.0, math.inf) if row["figure"] == "kl" else (0.0, 1.0)  # few teachers reach further than there is
+    least, most = bounds(row["figure"])  # few teachers reach further than there is
     ends = None if row["low"] is None else (max(row["low"], least), min(row["high"], most))
     interval = None if ends is None else f"{ends[0]:.4f} … {ends[1]:.4f}"
     return four(row["mean"]), four(row["sd_teachers"]), four(row["sd_students"]), interval
@@ -122,5 +127,6 @@ def notes(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     if not rows:
         return (SD,)
     single = all(row["students"] == 1 for row in rows)
-    wide = any(row["low"] is not None and row["low"] <= 0 and row["high"] >= 1 for row in rows)
+    shares = [row for row in rows if bounds(row["figure"]) == (0.0, 1.0) and row["low"] is not None]
+    wide = any(row["low"] <= 0 and row["high"] >= 1 for row in shares)
     return NOTE, SINGLE if single else OVER, *((WIDE,) if wide else ())

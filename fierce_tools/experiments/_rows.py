@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any
 
 from fierce_tools import checkpoints, same, seeds
 from fierce_tools.errors import UsageError
-from fierce_tools.experiments._trainings import peer_of, training_of, unfinished
+from fierce_tools.experiments._trainings import peer_of, seed_of, training_of, unfinished
 from fierce_tools.menu import unknown
 from fierce_tools.runs import Run
 from fierce_tools.seeds import Training
@@ -54,7 +55,7 @@ def grouped(sources: Sequence[Source], group_by: str) -> dict[str, list[Source]]
     for members in by_key.values():
         own = recipes[members[0].path]
         words = [str(own[k]) if k.endswith(".name") else _said(k, own[k]) for k in varying if k in own]
-        label = ", ".join(words) if len(members) > 1 and words else _stem([s.label for s in members])
+        label = ", ".join(words) if len(members) > 1 and words else _stem(members)
         names = itertools.chain((label, members[0].label), (f"{label} ({n})" for n in itertools.count(2)))
         found[next(name for name in names if name not in found)] = members
     return found
@@ -67,13 +68,13 @@ def _said(key: str, value: Any) -> str:
     return f"{key.rpartition('.')[2]} {value}"
 
 
-def _stem(labels: Sequence[str]) -> str:
-    """What several labels begin with, and how many there are more of; a single one as it is."""
-    if len(labels) == 1:
-        return labels[0]
-    alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*labels, strict=False))
-    begin = "".join(letters[0] for letters in alike).rstrip("-_.@0")
-    return begin.removesuffix("-s").removesuffix("-seed") if len(begin) > 1 else f"{labels[0]} and others"
+def _stem(members: Sequence[Source]) -> str:
+    """The name of the first without its seed; that of one alone as it is."""
+    name, seed = members[0].label, seed_of(members[0])
+    if len(members) == 1 or seed is None:
+        return name
+    run, at, epoch = name.partition("@")
+    return (re.sub(rf"[-_.](?:s|seed)?{seed}$", "", run) or run) + at + epoch
 
 
 def _lacks(source: Source, group_by: str, recipes: Mapping[Path, Mapping[str, Any]]) -> UsageError:
@@ -82,7 +83,10 @@ def _lacks(source: Source, group_by: str, recipes: Mapping[Path, Mapping[str, An
     if group_by not in known:
         return unknown(f"option to group by in {source.label}:", group_by, ("seed", *known))
     section = group_by.partition(".")[0]
-    what = f"its {section} is {own[f'{section}.name']}" if f"{section}.name" in own else "it is a file of arrays"
+    what = (
+        f"its {section} is {own[f'{section}.name']}" if f"{section}.name" in own else f"its recipe has no [{section}]"
+    )
+    what = what if source.checkpoint else "it is a file of arrays"
     return UsageError(f"{source.label} has no {group_by} to group by ({what})", "leave it out, or group by seed")
 
 
@@ -104,10 +108,13 @@ def rows(sources: Sequence[Source], group_by: str, missing: Sequence[Run] = ()) 
         planned = sum(g.planned for g in groups)
         left_out = {name: reason for g in groups for name, reason in g.left_out.items()}
         if len(groups) == 1 and several[0].checkpoint:
-            lost = {run.name: t for run in strange if (t := _fits(run, several[0])) is not None}
-            (whole,) = seeds.grouped([*trainings, *(replace(t, identity=groups[0].identity) for t in lost.values())])
+            lost = {run.path: t for run in strange if (t := _fits(run, several[0])) is not None}
+            taken = Counter([*by_label, *(t.name for t in lost.values())])
+            others = [replace(t, identity=groups[0].identity, name=t.name if taken[t.name] == 1 else str(path))
+                      for path, t in lost.items()]  # fmt: skip
+            (whole,) = seeds.grouped([*trainings, *others])
             planned, left_out = whole.planned, dict(whole.left_out)
-            strange = [run for run in strange if run.name not in lost]
+            strange = [run for run in strange if run.path not in lost]
         counted = [t for g in groups for t in g.counted]
         who, numbers = tuple(by_label[t.name] for t in counted), tuple(t.seed for t in counted)
         found[label] = Members(who, numbers, len(groups) == 1, planned, left_out)

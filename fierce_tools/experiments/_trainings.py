@@ -58,7 +58,8 @@ def unfinished(run: Run, of: Mapping[str, Any]) -> Training | None:
     seed = document["train"].get("seed")
     if any(one != other for one, other in others) or not isinstance(seed, int):
         return None
-    return Training(run.name, seed, "", state(run))
+    how = state(run)
+    return Training(run.name, seed, "", how if how != FINISHED else "without its weights")
 
 
 def peer_of(run: Run | None) -> int | None:

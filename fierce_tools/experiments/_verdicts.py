@@ -208,9 +208,10 @@ def judged_again(study: Study, document: Mapping[str, Any], where: str) -> Repro
             )
             for name, s in document["steps"].items()
         }
-        made, name = {_plain(k): _plain(v) for k, v in document["made"].items()}, document["study"]
+        made = {_plain(k): _plain(v) if isinstance(v, str) else v for k, v in document["made"].items()}
+        name = document["study"]
         many = len([int(number) for number in made["seeds"].split(",")])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{where}: not a result of `fierce reproduce` ({type(error).__name__}: {error})") from None
     if name != study.name or document.get("form") != study.form:
         raise DataError(f"{where} is of the study {name}, {document.get('form')} form, not of {study.name}")
@@ -264,8 +265,9 @@ def _finite(value: Any) -> float:
 
 
 def _plain(text: Any) -> str:
-    """Text of a document without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    """Text of a document in one line, without what a terminal would obey."""
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
 def _gap(part: Comparison) -> dict[str, Any]:

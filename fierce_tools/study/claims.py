@@ -28,13 +28,14 @@ _COMPARISONS: dict[type, tuple[int, bool]] = {
 class Gap:
     """One comparison: by how much it holds (negative: by how much it fails), for each seed that all its figures have.
 
-    `number` says that a number other than 0 is added to the figures, as in `a > 50`, `or_equal` that a gap of 0 is as
-    claimed. Where figures have different numbers of seeds, `paired` is false and there is one value, the gap of their
-    means.
+    `sides` are what is compared, in an order of their own. `number` says that a number other than 0 is added to the
+    figures, as in `a > 50`, `or_equal` that a gap of 0 is as claimed. Where figures have different numbers of seeds,
+    `paired` is false and there is one value, the gap of their means.
     """
 
     text: str
     values: tuple[float, ...]
+    sides: tuple[str, str] = ("", "")
     number: bool = False
     or_equal: bool = False
     paired: bool = True
@@ -62,11 +63,13 @@ def gaps(claim: str, figures: Mapping[str, Sequence[float | None] | None]) -> tu
     found = []
     for left, comparison, right in _comparisons(_parsed(claim).body):
         own = {name: used[name] for side in (left, right) for name in _names(side)}
+        own = own or used  # numbers alone are the same in every seed of the claim
         paired = len({len(values) for values in own.values()}) < 2
         sign, or_equal = _COMPARISONS[type(comparison)]
         values = tuple(sign * _apart(left, right, seed) for seed in _seeds(own, paired))
         text = f"{ast.unparse(left)} {_SIGNS[type(comparison)]} {ast.unparse(right)}"
-        found.append(Gap(text, values, _adds_a_number(left, right), or_equal, paired))
+        one, two = sorted((ast.unparse(left), ast.unparse(right)))
+        found.append(Gap(text, values, (one, two), _adds_a_number(left, right), or_equal, paired))
     return tuple(found)
 
 
@@ -102,7 +105,12 @@ def _adds_a_number(left: ast.expr, right: ast.expr) -> bool:
         return True
     nothing = dict.fromkeys((*_names(left), *_names(right)), 0.0)
     apart = _value(right, nothing) - _value(left, nothing)
-    return apart == apart and apart != 0
+    if apart == apart:
+        return apart != 0
+    # A quotient of figures: whether a number is added to it.
+    terms = [node for side in (left, right) for node in ast.walk(side)
+             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)]  # fmt: skip
+    return any(not _names(part) and _value(part, {}) != 0 for node in terms for part in (node.left, node.right))
 
 
 def _parsed(claim: str) -> ast.Expression:

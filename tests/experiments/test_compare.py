@@ -339,6 +339,14 @@ def test_a_missing_run_of_other_data_or_teachers_is_of_no_row(trained: Path, tmp
     assert rows([one], "seed", [lost])[1] == [lost]
 
 
+def test_rows_without_words_are_called_by_the_run_without_its_seed(trained: Path) -> None:
+    one, two, *_ = located(trained)
+    names = (("resnet-20", "resnet-20-s1", "resnet-20"), ("a-s0", "a-s1", "a"), ("x@0010", "y", "x@0010"))
+    for first, second, name in names:
+        ((label, _),) = rows([replace(one, label=first), replace(two, label=second)], "seed")[0].items()
+        assert label == name
+
+
 def test_two_sources_of_one_name_are_two(trained: Path) -> None:
     one, two, *_ = located(trained)
     found, _ = rows([replace(one, label="x"), replace(two, label="x")], "seed")

@@ -94,6 +94,26 @@ def test_a_comparison_is_judged_the_same_however_it_is_written() -> None:
     assert family(found) == 2, "with its sides exchanged it is the same comparison"
 
 
+def test_different_comparisons_with_the_same_gaps_are_two() -> None:
+    """Figures that are counts often give the same gaps; a family that takes them for one is too lenient."""
+    figures = {"a": [1.0, 1, 1, 1], "b": [3.0, 4, 3, 6], "c": [2.0, 2, 2, 2], "d": [4.0, 5, 4, 7]}
+    found = [several for _, several in judge(["a < b", "c < d"], figures)]
+    assert family(found) == 2
+    assert found[0][0].adjusted == pytest.approx(2 * found[0][0].estimate.p)
+
+
+def test_no_seed_in_common_decides_nothing_and_numbers_alone_spoil_nothing() -> None:
+    ((verdict, (part,)),) = judge(["p < q"], {"p": [1.0, None], "q": [None, 2.0]})
+    assert (verdict, part.gap.values, part.as_claimed) == (UNCLEAR, (), False)
+    assert verdicts(["1 < 2 and a < b"], a=[0.0, 0.0], b=[100.0, 100.5]) == [HOLDS]
+
+
+@pytest.mark.parametrize("claim", ["a / b > c + 1", "a / b + 5 > c", "a / b > 2"])
+def test_a_number_beside_a_quotient_is_one(claim: str) -> None:
+    ((_, (part,)),) = judge([claim], {"a": [6.0, 8.0], "b": [2.0, 2.0], "c": [1.0, 1.5]})
+    assert part.how == COUNTED
+
+
 def test_seeds_that_a_figure_lacks_are_left_out_for_both() -> None:
     """Of seeds 0, 1, 2 `a` lacks the first and `b` the second: one is left, and decides nothing."""
     ((verdict, (part,)),) = judge(["a < b"], {"a": [None, 1.0, 50.0], "b": [2.0, None, 51.0]})

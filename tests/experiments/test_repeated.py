@@ -16,7 +16,7 @@ from processes import EPOCH, Job
 
 from fierce_tools import checkpoints, runs, sources
 from fierce_tools.errors import DataError, TrainingError, UsageError
-from fierce_tools.experiments import missing_class, noise, predictors, temperature_sweep, transfer_curve
+from fierce_tools.experiments import _pooled, missing_class, noise, predictors, temperature_sweep, transfer_curve
 from fierce_tools.experiments._cells import Ended
 from fierce_tools.experiments._lab import lab
 from fierce_tools.experiments._loading import Places
@@ -356,3 +356,12 @@ def test_ctrl_c_saves_the_teacher_and_the_same_command_goes_on(
     begun = next(json.loads(line) for line in err.splitlines() if json.loads(line)["event"] == "run")
     assert (begun["run"], begun["epoch"]) == ("t-s1", 2)
     assert sorted(p.name for p in root.iterdir() if not p.name.startswith(".")) == ["t", "t-s1"]
+
+
+def test_intervals_are_cut_to_what_a_figure_can_be() -> None:
+    row = {"mean": 3.2, "sd_teachers": 0.1, "sd_students": 0.1, "low": -0.5, "high": 3.8}
+    assert _pooled.cells({**row, "figure": "bias"})[-1] == "-0.5000 … 3.8000"
+    assert _pooled.cells({**row, "figure": "kl"})[-1] == "0.0000 … 3.8000"
+    assert _pooled.cells({**row, "figure": "missing"})[-1] == "0.0000 … 1.0000"
+    assert any("says nothing" in n for n in _pooled.notes([{**row, "figure": "missing", "students": 2}]))
+    assert not any("says nothing" in n for n in _pooled.notes([{**row, "figure": "kl", "students": 2}]))
