@@ -36,7 +36,7 @@ def chart(plot: Plot, figures: Mapping[str, Sequence[float]], steps: Mapping[str
         ys = [numbers_of(search(line["y"], value, where)) for value in step.values]
         numbers = all(isinstance(v, int | float) for column in (*xs, *ys) for v in column)
         if not (xs[0] and numbers and len({len(column) for column in (*xs, *ys)}) == 1):
-            what = f"{where}: {line['x']} and {line['y']} are no numbers, as many of each, in what {line['from']} gives"
+            what = f"{where}: {line['x']} and {line['y']} are not as many numbers of each in what {line['from']} gives"
             raise UsageError(f"{what}: {keys_of(step.values[0])}")
         x, y = (tuple(map(statistics.fmean, zip(*several, strict=True))) for several in (xs, ys))
         series.append(Series(line["label"], x, y, *_band(ys)))

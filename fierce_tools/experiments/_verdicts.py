@@ -251,7 +251,7 @@ def _line(study: Study, row: Row, steps: Mapping[str, Performed]) -> Line:
         found += [None] if alone and not numbers else []  # so that rows pair by their seeds
     if not any(v is not None for v in found):
         lost = study.steps[row.from_].get("lost")
-        what = f"{row.ours} is no number in what {row.from_} gives: {keys_of(step.values[0])}"
+        what = f"{row.ours} is not a number in what {row.from_} gives: {keys_of(step.values[0])}"
         return Line(row, (), "" if lost else what)
     return Line(row, tuple(found))
 
