@@ -45,11 +45,6 @@ class Group:
     left_out: Mapping[str, str]
     planned: int
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds of those that count, where they are known."""
-        return tuple(t.seed for t in self.counted if t.seed is not None)
-
 
 @dataclass(frozen=True)
 class Mean:

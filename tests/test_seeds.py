@@ -28,7 +28,7 @@ def test_distinct_seeds_of_finished_runs_of_one_identity_count() -> None:
     )
     assert [g.identity for g in found] == ["a", "b"]
     assert [t.name for t in found[0].counted] == ["s0", "s2"]
-    assert found[0].seeds == (0, 2)
+    assert [t.seed for t in found[0].counted] == [0, 2]
     assert found[0].planned == 4  # 0, 1, 2, 3: copies are no further seeds
     assert found[0].left_out == {
         "copy": "a copy of s0, of the same weights",
@@ -47,7 +47,6 @@ def test_a_finished_run_counts_before_an_unfinished_one_of_its_seed() -> None:
 def test_without_a_known_seed_nothing_is_a_seed_of_another() -> None:
     found = seeds.grouped([one("x", None), one("y", None)])
     assert [[t.name for t in g.counted] for g in found] == [["x"], ["y"]]
-    assert all(g.seeds == () for g in found)
 
 
 def test_identity_knows_data_teachers_and_the_place_among_peers() -> None:

@@ -2,7 +2,7 @@
 
 An error over bins is a sum of absolute gaps, so noise alone makes it larger and no resampling of the examples takes
 that back. The bins' gaps are therefore scaled: at scale s bin b is right with probability p_b(s), at s = 0 as often as
-it says. The interval holds the errors θ(s) at which the observed statistic is no surprise. Source: Bröcker, Smith 2007
+it says. The interval holds the errors θ(s) under which the observed statistic is not rejected. Source: Bröcker, Smith 2007
 and Vaicenavicius et al. 2019 for s = 0; the inversion of tests, Neyman 1937.
 """
 
@@ -86,7 +86,7 @@ class Scaled:
         return np.maximum(self.confidence, 1 - self.confidence)
 
     def accuracy(self, scale: float) -> np.ndarray:
-        """p_b at that scale [B]; a gap for which there is no room on its side is on the other."""
+        """p_b at that scale [B]; a gap that would leave [0, 1] on its own side goes to the other."""
         gap = np.minimum(scale * np.abs(self.direction), self.reach)
         below, above = self.confidence - gap, self.confidence + gap
         p = np.where(((self.direction > 0) & (below >= 0)) | (above > 1), below, above)

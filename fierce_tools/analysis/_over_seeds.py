@@ -15,8 +15,8 @@ PAIRED, WELCH, TWO_LEVEL = "paired t", "Welch's t", "two-level"
 class Estimate:
     """A mean, or a difference of two, with its 95 % interval, two-sided p and degrees of freedom.
 
-    `n` counts the seeds of each side, one number where they pair. None where there is no such thing: of one seed, or of
-    values without any spread, which no test can judge.
+    `n` counts the seeds of each side, one number where they pair. The interval, df and p are None with one seed, or
+    where the values do not vary.
     """
 
     at: float

@@ -48,7 +48,7 @@ def reproduce(
             "--replace",
             metavar="THIS=THAT",
             show_default=False,
-            help="Another value wherever the study has this one, such as cifar10=arrays:mine.npz; again for others.",
+            help="Another value wherever the study has this one, such as cifar10=arrays:mine.npz; may be repeated.",
         ),
     ] = [],  # noqa: B006
     out: Annotated[

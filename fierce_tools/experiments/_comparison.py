@@ -63,7 +63,7 @@ class Comparison:
     """Rows of figures, and for each row but the first the difference to it with its 95 % interval.
 
     `intervals` say of each difference by which method, how many seeds or models and with what degrees of freedom;
-    `differences` are the same as (difference, low, high), None where there is no interval.
+    `differences` are the same as (difference, low, high), null without an interval.
     """
 
     rows: tuple[Row, ...]

@@ -11,7 +11,7 @@ from fierce_tools.analysis import _over_seeds as over
 from fierce_tools.analysis._calibration_intervals import binned_intervals, ece_debiased
 from fierce_tools.analysis._metrics import equal_width
 from fierce_tools.analysis._over_seeds import Estimate
-from fierce_tools.experiments._paired import BINS, PAIRED, Judged, mean_of, resample, same_examples
+from fierce_tools.experiments._paired import BINS, PAIRED, Judged, resample, same_examples
 
 # By what an interval that speaks of single models is found.
 BOOTSTRAP, ENDS = "bootstrap over examples", "ends of both intervals"
@@ -140,12 +140,12 @@ def _over_examples(
         if not np.isfinite(gap).all():
             _infinite(base, side, notes)
             continue
-        at = mean_of(side.models, key) - mean_of(base.models, key)
+        at, other = (float(np.mean([m.figures[key] for m in s.models])) for s in (side, base))
         low, high = np.percentile(gap, PERCENTILES, method="weibull")  # which few draws do not make too narrow
         models = (len(side.models), len(base.models))
         sure = over.constant(gap)  # right and wrong on the same examples: nothing to resample
         found[key] = Estimate(
-            at, None if sure else float(low), None if sure else float(high), None, None, models, BOOTSTRAP
+            at - other, None if sure else float(low), None if sure else float(high), None, None, models, BOOTSTRAP
         )
     return found
 

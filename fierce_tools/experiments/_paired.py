@@ -99,8 +99,3 @@ def same_examples(one: Judged, two: Judged) -> same.Pairing:
     pairing = same.match_examples(lifted, other, what=one.label, other=two.label)
     note = " ".join(n for n in (columns.note, pairing.note) if n) if pairing.paired else ""
     return replace(pairing, note=note or None)
-
-
-def mean_of(models: Sequence[Judged], key: str) -> float:
-    """The mean of a figure over models."""
-    return float(np.mean([m.figures[key] for m in models]))

@@ -28,7 +28,7 @@ class Repeated:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What was named of one recipe, what was found to go with it, and what is still to be trained."""
+    """One recipe: the checkpoints named, the finished runs to reuse, and the runs to train."""
 
     named: tuple[Source, ...]
     found: tuple[Source, ...]

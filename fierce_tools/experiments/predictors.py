@@ -204,7 +204,7 @@ def _statistics(
 def _caution(n: int, what: str) -> str:
     """What a correlation over n teachers, or recipes, can and cannot say."""
     if n >= 20:
-        return f"n = {n} {what}; a rank correlation is no cause."
+        return f"n = {n} {what}; a rank correlation does not show a cause."
     least = 2 / np.prod(np.arange(1, n + 1, dtype=float))
     by_chance = "1" if least >= 1 else f"{least:.2g}"
     return (
