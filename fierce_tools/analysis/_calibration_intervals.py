@@ -2,8 +2,8 @@
 
 An error over bins is a sum of absolute gaps, so noise alone makes it larger and no resampling of the examples takes
 that back. The bins' gaps are therefore scaled: at scale s bin b is right with probability p_b(s), at s = 0 as often as
-it says. The interval holds the errors θ(s) under which the observed statistic is not rejected. Source: Bröcker, Smith 2007
-and Vaicenavicius et al. 2019 for s = 0; the inversion of tests, Neyman 1937.
+it says. The interval holds the errors θ(s) under which the observed statistic is not rejected. Source: Bröcker, Smith
+2007 and Vaicenavicius et al. 2019 for s = 0; the inversion of tests, Neyman 1937.
 """
 
 from __future__ import annotations
